@@ -1,0 +1,1 @@
+//! Gateway module for any conformant Gateway API implementation, by its standard fields.

@@ -1,0 +1,1 @@
+//! Gateway module for kgateway, the default gateway.

@@ -1,0 +1,1 @@
+//! Core of Gateway Modules.
