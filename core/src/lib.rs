@@ -1,1 +1,5 @@
-//! Core of Gateway Modules.
+//! Core of Gateway Modules: domain types, the `GatewayModule` trait, and the pipeline
+//! intent → resolve → compile → validate → plan → apply → status.
+
+pub mod diagnostic;
+pub mod object;
