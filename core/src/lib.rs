@@ -2,4 +2,6 @@
 //! intent → resolve → compile → validate → plan → apply → status.
 
 pub mod diagnostic;
+pub mod intent;
 pub mod object;
+pub mod types;
