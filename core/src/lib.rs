@@ -1,7 +1,18 @@
-//! Core of Gateway Modules: domain types, the `GatewayModule` trait, and the pipeline
+//! Core of Gateway Modules: domain types, the [`GatewayModule`](module::GatewayModule) trait, and the pipeline
 //! intent → resolve → compile → validate → plan → apply → status.
 
+pub mod capability;
+pub mod channel;
+pub mod compile;
 pub mod diagnostic;
 pub mod intent;
+pub mod module;
+pub mod names;
 pub mod object;
+pub mod resolve;
 pub mod types;
+
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+}

@@ -70,6 +70,14 @@ macro_rules! catalogue {
                 }
             }
         }
+
+        impl crate::resolve::EffectivePolicies {
+            $($(#[$meta])* pub fn $field(&self) -> Option<crate::resolve::Effective<'_, $type>> {
+                let value = self.values.$field.as_ref()?;
+                let provenance = self.provenance.get(&PolicyKind::$variant)?;
+                Some(crate::resolve::Effective { value, field: &provenance.field, layer: provenance.layer })
+            })*
+        }
     };
 }
 
