@@ -136,6 +136,8 @@ pub(super) fn backends(
         weight: backend.weight,
         source,
         declared,
+        endpoint_service: backend.service.is_none(),
+        endpoint_port: backend.port.is_none(),
     };
     match rule {
         Some((rule, field)) if !rule.backends.is_empty() => rule
