@@ -1,6 +1,9 @@
 //! State of one compilation, shared by its steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     CompileInput, Gate, PolicyStatement, ReleaseObject,
@@ -10,7 +13,7 @@ use super::{
 use serde_json::Value;
 
 use crate::{
-    capability::CapabilityName,
+    capability::{CapabilityName, EvidenceKind},
     diagnostic::{Category, Diagnostic, Diagnostics, Severity},
     intent::{DocumentId, FieldRef, policies::PolicyKind},
     module::{Context, Contribution, DerivedSecret, Refusal, Requirement, Verdict},
@@ -29,6 +32,8 @@ pub(super) struct Compilation<'a> {
     pub(super) policies: Vec<PolicyStatement>,
     pub(super) diagnostics: Diagnostics,
     pub(super) class: String,
+    /// Capabilities that the release uses and only the operator claims.
+    pub(super) claimed: RefCell<BTreeSet<CapabilityName>>,
     /// The documents that have leaves in the report, as JSON.
     pub(super) documents: Vec<(DocumentId, Value)>,
 }
@@ -45,6 +50,7 @@ impl<'a> Compilation<'a> {
             policies: Vec::new(),
             diagnostics: Diagnostics::default(),
             class: String::new(),
+            claimed: RefCell::default(),
             documents: documents(input),
         }
     }
@@ -84,9 +90,14 @@ impl<'a> Compilation<'a> {
         format!("{} {}", self.input.module.metadata().title, self.input.version)
     }
 
-    /// Whether the gateway has a capability, with the CRDs of the channel.
+    /// Whether the gateway has a capability, with the CRDs of the channel. A capability that only the operator claims is
+    /// noted, so that the release says what it rests on.
     pub(super) fn has(&self, name: &CapabilityName) -> bool {
-        self.input.capabilities.has(name)
+        let Some(capability) = self.input.capabilities.get(name) else { return false };
+        if capability.evidence.iter().all(|evidence| evidence.kind == EvidenceKind::Operator) {
+            self.claimed.borrow_mut().insert(name.clone());
+        }
+        true
     }
 
     /// Those of the names that the gateway lacks, for a reason.

@@ -216,6 +216,11 @@ fn finish(mut compilation: Compilation<'_>) -> Compiled {
     derived_secrets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     let mut policies = compilation.policies;
     policies.sort_by(|a, b| (&a.binding, a.kind, &a.field).cmp(&(&b.binding, b.kind, &b.field)));
+    let claimed = compilation
+        .claimed
+        .into_inner()
+        .into_iter()
+        .map(|name| format!("{name}: claimed by the operator, shown by no test or report"));
     let release = Release {
         data_plane: input.plane.name.clone(),
         module: ModuleUse {
@@ -224,7 +229,7 @@ fn finish(mut compilation: Compilation<'_>) -> Compiled {
             class: compilation.class,
             controller: metadata.controllers.first().map(|controller| (*controller).to_owned()),
             channel: input.channel,
-            assumptions: input.assumptions.clone(),
+            assumptions: input.assumptions.iter().cloned().chain(claimed).collect(),
         },
         objects,
         contributions,
