@@ -59,7 +59,8 @@ fn is_security(name: &str) -> bool {
 /// What the operator claims. What may not be claimed is refused by `provision`, and is no capability here.
 pub(crate) fn claimed(parameters: &Map<String, Value>) -> Capabilities {
     let mut capabilities = Capabilities::new();
-    for name in parameters.get("capabilities").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for name in parameters.get("capabilities").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
         if may_be_claimed(name) {
             let evidence = Evidence::operator("gateway.parameters.capabilities");
             capabilities.declare(CapabilityName::from(name.to_owned()), granularity(name), evidence);

@@ -6,9 +6,7 @@ mod provisioning;
 
 use gateway_modules_core::{
     capability::Capabilities,
-    module::{
-        Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals,
-    },
+    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
 };

@@ -9,7 +9,10 @@ pub(crate) fn map(target: &PolicyTarget<'_>) -> Mapping {
             mapping.unsupported(
                 field.clone(),
                 format!("Gateway API has no standard field for {kind} that this gateway is known to have"),
-                &["the module of the gateway itself (`gwm compare`)", "gateway.parameters.capabilities for a standard field"],
+                &[
+                    "the module of the gateway itself (`gwm compare`)",
+                    "gateway.parameters.capabilities for a standard field",
+                ],
             );
         }
     }

@@ -18,7 +18,7 @@ const GATEWAY_CLASS: GroupVersionKind = GroupVersionKind::of("gateway.networking
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parameters {
-    /// Controller of the GatewayClass. Given: the class is made; absent: it is there.
+    /// Controller of the `GatewayClass`. Given: the class is made; absent: it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 253))]
     pub controller_name: Option<String>,
@@ -46,7 +46,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology) -> Result<Provisioned, Refusa
         }
     }
     let managed = plane.gateways.iter().any(|gateway| gateway.existing.is_none());
-    let class = plane.gateway.class_name.as_ref().map(|name| name.as_str());
+    let class = plane.gateway.class_name.as_ref().map(gateway_modules_core::types::DnsSubdomain::as_str);
     if class.is_none() && (managed || parameters.controller_name.is_some()) {
         refusals.push(Refusal::new(
             selection.child("className"),
@@ -82,7 +82,8 @@ pub(crate) fn provision(plane: &DataPlaneTopology) -> Result<Provisioned, Refusa
 fn unproven(gateway: &GatewayTopology) -> Option<Refusal> {
     (gateway.exposure == Exposure::Cluster).then(|| {
         let reason = "no standard field of Gateway API keeps a Gateway from being reached from outside the cluster";
-        let alternatives = ["the module of the gateway itself", "exposure Public, if the Gateway may be reached from outside"];
+        let alternatives =
+            ["the module of the gateway itself", "exposure Public, if the Gateway may be reached from outside"];
         Refusal::new(gateway.source.child("exposure"), reason, &alternatives)
     })
 }

@@ -174,7 +174,7 @@ const DOCUMENTED: &[(CapabilityName, Granularity, &str)] = &[
     (project::QUERY_REGULAR_EXPRESSION, Rule, "traffic-management/match/query"),
 ];
 
-/// Capabilities of a version, by the nearest older line that is known. UDPRoute is none of them: kgateway has no support.
+/// Capabilities of a version, by the nearest older line that is known. `UDPRoute` is none of them: kgateway has no support.
 pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     // A line older than all known ones has no evidence.
     match version.line() {

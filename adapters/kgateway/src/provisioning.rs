@@ -125,12 +125,14 @@ fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
     }
     let mut refusals = Vec::new();
     if gateway.name.len() > MAX_GATEWAY_NAME {
-        let reason = format!("the Gateway would be named {}, longer than the 63 characters kgateway keeps", gateway.name);
+        let reason =
+            format!("the Gateway would be named {}, longer than the 63 characters kgateway keeps", gateway.name);
         refusals.push(Refusal::new(gateway.source.clone(), reason, &["a shorter name of the plane or visibility"]));
     }
     for (index, listener) in gateway.listeners.iter().enumerate() {
         if RESERVED_PORTS.contains(&listener.port.get()) {
-            let reason = format!("Envoy uses port {} itself, and the Gateway's Deployment would not start", listener.port);
+            let reason =
+                format!("Envoy uses port {} itself, and the Gateway's Deployment would not start", listener.port);
             let field = gateway.source.child("listeners").child(index).child("port");
             refusals.push(Refusal::new(field, reason, &["another port than 8082, 9091 and 19000"]));
         }
@@ -141,7 +143,8 @@ fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
 /// The Service's type is always written: the class may have parameters of its own, and exposure must not depend on them.
 fn spec(gateway: &GatewayTopology, parameters: &Parameters) -> GatewayParametersSpec {
     let public = gateway.exposure == Exposure::Public;
-    let kind = if public { parameters.service_type.unwrap_or(ServiceType::LoadBalancer) } else { ServiceType::ClusterIp };
+    let kind =
+        if public { parameters.service_type.unwrap_or(ServiceType::LoadBalancer) } else { ServiceType::ClusterIp };
     let some = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
     GatewayParametersSpec {
         kube: Some(KubeParameters {

@@ -19,7 +19,7 @@ pub(crate) enum CelError {
 
 /// One expression that is true when all requirements hold.
 ///
-/// One, since kgateway admits a request when *any* of `matchExpressions` is true (`trafficpolicy/rbac.go`, OrMatcher). A
+/// One, since kgateway admits a request when *any* of `matchExpressions` is true (`trafficpolicy/rbac.go`, `OrMatcher`). A
 /// missing claim is an error in CEL, an error is no match, and no match is refused. Comprehensions (`exists`) are off in
 /// Envoy, so a list is asked with `in`; the operand that does not fit the claim's type is an error, which `||` absorbs.
 pub(crate) fn all_hold(requirements: &[ClaimRequirement]) -> Result<String, CelError> {

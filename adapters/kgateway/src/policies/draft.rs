@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::resources::{TargetRef, object};
 
-/// `targetRefs` holds at most 16 (TrafficPolicy, BackendConfigPolicy and ListenerPolicy alike).
+/// `targetRefs` holds at most 16 (`TrafficPolicy`, `BackendConfigPolicy` and `ListenerPolicy` alike).
 const MAX_TARGET_REFS: usize = 16;
 
 /// Bytes of a verdict.

@@ -104,8 +104,7 @@ fn map_gateway(job: Job<'_>, scope: &GatewayScope<'_>) -> Mapping {
         section_name: scope.listener.clone(),
     }];
     let name = job.name(&["listener"]);
-    draft
-        .finish(&LISTENER_POLICY, scope.gateway_namespace, &name, &refs, |spec, refs| spec.target_refs = Some(refs))
+    draft.finish(&LISTENER_POLICY, scope.gateway_namespace, &name, &refs, |spec, refs| spec.target_refs = Some(refs))
 }
 
 /// A kind that nothing above has looked at is refused with a reason, never dropped.
@@ -129,7 +128,10 @@ fn refuse_the_rest(job: Job<'_>, mapping: &mut Mapping) {
         let Some(field) = job.target.policies.field(kind) else { continue };
         let reason = match &job.target.scope {
             Scope::Route(route) if !route.route.kind.is_http() && route.route.kind != EndpointType::Grpc => {
-                format!("kgateway attaches policies to HTTPRoute and GRPCRoute, not to {} endpoints", route.route.kind.as_str())
+                format!(
+                    "kgateway attaches policies to HTTPRoute and GRPCRoute, not to {} endpoints",
+                    route.route.kind.as_str()
+                )
             }
             Scope::Route(route) => format!("kgateway has no {kind} for a {} endpoint", route.route.kind.as_str()),
             Scope::Backend(_) => format!("kgateway has no {kind} for a Service"),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Draft, Job, reference::ServiceReference};
 use crate::resources::{HttpSettings, LISTENER_POLICY, ListenerConfig, ListenerPolicySpec};
 
-/// Envoy's own text format (Envoy docs, configuration/observability/access_log/usage, "Default format string"). kgateway
+/// Envoy's own text format (Envoy docs, `configuration/observability/access_log/usage`, "Default format string"). kgateway
 /// wants one of two formats to be written, so the default is.
 const TEXT_FORMAT: &str = concat!(
     "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" ",
@@ -77,9 +77,10 @@ fn tracing(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<ListenerPol
     let (field, value) = (policy.field, policy.value);
     let namespace = match &value.namespace {
         Some(namespace) => namespace.as_str(),
-        None => match namespace_of_all_routes(job, scope) {
-            Some(namespace) => namespace,
-            None => {
+        None => {
+            if let Some(namespace) = namespace_of_all_routes(job, scope) {
+                namespace
+            } else {
                 draft.unsupported(
                     field.child("service"),
                     "tracing holds for the whole Gateway, and its components run in several namespaces",
@@ -87,7 +88,7 @@ fn tracing(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<ListenerPol
                 );
                 return;
             }
-        },
+        }
     };
     let reference = ServiceReference {
         from: &LISTENER_POLICY,

@@ -25,9 +25,15 @@ pub(crate) struct ServiceReference<'a> {
 }
 
 impl ServiceReference<'_> {
-    /// The `backendRef`; with a ReferenceGrant where it crosses namespaces, which kgateway asks for
+    /// The `backendRef`; with a `ReferenceGrant` where it crosses namespaces, which kgateway asks for
     /// (`krtcollections/backends.go`, `GetBackendFromRef`). `None` after a refusal at `field`.
-    pub(crate) fn resolve(&self, job: Job<'_>, kind: PolicyKind, field: &FieldRef, mapping: &mut Mapping) -> Option<Value> {
+    pub(crate) fn resolve(
+        &self,
+        job: Job<'_>,
+        kind: PolicyKind,
+        field: &FieldRef,
+        mapping: &mut Mapping,
+    ) -> Option<Value> {
         let mut reference = json!({ "group": "", "kind": "Service", "name": self.service, "port": self.port });
         if self.namespace == self.from_namespace {
             return Some(reference);

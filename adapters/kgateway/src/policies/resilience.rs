@@ -54,7 +54,7 @@ fn lasts<S: serde::Serialize + Clone>(draft: &mut Draft<S>, field: &FieldRef, du
     lasts
 }
 
-/// Core realises timeouts by the standard field; this is for GRPCRoute, which has none.
+/// Core realises timeouts by the standard field; this is for `GRPCRoute`, which has none.
 fn timeouts(job: Job<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     let Some(policy) = job.target.policies.timeouts().filter(|_| job.target.must_map(PolicyKind::Timeout)) else {
         return;
@@ -341,14 +341,16 @@ fn outlier_detection(job: Job<'_>, draft: &mut Draft<BackendConfigPolicySpec>) {
     // The defaults of the policy are written out, so that another version's defaults change nothing.
     let interval = value.interval.unwrap_or(Duration::from_secs(10));
     let ejection = value.base_ejection_time.unwrap_or(Duration::from_secs(30));
-    if !(lasts(draft, &field.child("interval"), interval, 1) & lasts(draft, &field.child("baseEjectionTime"), ejection, 1)) {
+    if !(lasts(draft, &field.child("interval"), interval, 1)
+        & lasts(draft, &field.child("baseEjectionTime"), ejection, 1))
+    {
         return;
     }
     draft.spec.outlier_detection = Some(OutlierDetection {
         consecutive5xx: Some(value.consecutive_5xx),
         interval: Some(interval.to_string()),
         base_ejection_time: Some(ejection.to_string()),
-        max_ejection_percent: Some(value.max_ejection_percent.map_or(10, |percent| percent.get())),
+        max_ejection_percent: Some(value.max_ejection_percent.map_or(10, gateway_modules_core::types::Percent::get)),
     });
     draft.holds(kind);
     draft.exact(field.child("consecutive5xx"), &["/outlierDetection/consecutive5xx"]);
@@ -445,7 +447,8 @@ fn session_affinity(job: Job<'_>, draft: &mut Draft<BackendConfigPolicySpec>) {
     let Some(policy) = job.target.policies.session_affinity().filter(|_| job.target.must_map(kind)) else { return };
     let field = policy.field;
     if draft.spec.load_balancer.is_some() {
-        let reason = "kgateway keeps a client on an endpoint by its load balancer, and loadBalancing has chosen another";
+        let reason =
+            "kgateway keeps a client on an endpoint by its load balancer, and loadBalancing has chosen another";
         draft.unsupported(field.clone(), reason, &["no loadBalancing"]);
         return;
     }
@@ -463,7 +466,11 @@ fn session_affinity(job: Job<'_>, draft: &mut Draft<BackendConfigPolicySpec>) {
         SessionAffinity::ClientIp {} => (json!({ "sourceIP": {} }), "clientIp"),
         SessionAffinity::Header { .. } => {
             let reason = "kgateway hashes a header that the client sends, and sets none";
-            draft.unsupported(field.child("header"), reason, &["cookie", "loadBalancing.algorithm.consistentHash.header"]);
+            draft.unsupported(
+                field.child("header"),
+                reason,
+                &["cookie", "loadBalancing.algorithm.consistentHash.header"],
+            );
             return;
         }
     };

@@ -16,7 +16,8 @@ use super::{
     reference::ServiceReference,
 };
 use crate::resources::{
-    BACKEND, BACKEND_TLS_POLICY, GATEWAY_EXTENSION, GROUP, ListenerConfig, ListenerPolicySpec, TrafficPolicySpec, object,
+    BACKEND, BACKEND_TLS_POLICY, GATEWAY_EXTENSION, GROUP, ListenerConfig, ListenerPolicySpec, TrafficPolicySpec,
+    object,
 };
 
 pub(crate) fn route(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPolicySpec>) {
@@ -39,14 +40,21 @@ fn jwt(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPolicySpec
     // Envoy routes a request again after it has set claim headers; a rule that matches on one would then serve a request
     // whose policies another rule has checked.
     let rerouted = value.claims_to_headers.iter().find(|claim| {
-        scope.route.rules.iter().flat_map(|rule| &rule.matches).flat_map(|(matched, _)| &matched.headers).any(|header| {
-            header.name.as_str().eq_ignore_ascii_case(claim.header.as_str())
-        })
+        scope
+            .route
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.matches)
+            .flat_map(|(matched, _)| &matched.headers)
+            .any(|header| header.name.as_str().eq_ignore_ascii_case(claim.header.as_str()))
     });
     if let Some(claim) = rerouted {
         draft.unsupported(
             field.child("claimsToHeaders"),
-            format!("a rule of this endpoint matches on header {}, and kgateway routes again after setting it", claim.header),
+            format!(
+                "a rule of this endpoint matches on header {}, and kgateway routes again after setting it",
+                claim.header
+            ),
             &["a header that no rule matches on"],
         );
         return;
@@ -137,8 +145,13 @@ fn key_server(
     };
     match (server.service(), server.https) {
         (Some((service, namespace)), false) => {
-            let reference =
-                ServiceReference { from: &GATEWAY_EXTENSION, from_namespace: own, service, namespace, port: server.port };
+            let reference = ServiceReference {
+                from: &GATEWAY_EXTENSION,
+                from_namespace: own,
+                service,
+                namespace,
+                port: server.port,
+            };
             reference.resolve(job, PolicyKind::Jwt, field, &mut draft.mapping)
         }
         (Some(_), true) => {
@@ -288,7 +301,8 @@ fn external_authorization(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draf
     }
     // failOpen and the status are the defaults, and security does not rest on defaults.
     let mut spec = json!({ "failOpen": false, "statusOnError": 403, service: settings });
-    let mut headers: Vec<&str> = value.allowed_headers.iter().map(|header| header.as_str()).collect();
+    let mut headers: Vec<&str> =
+        value.allowed_headers.iter().map(gateway_modules_core::types::HeaderName::as_str).collect();
     if !http {
         // Without a list a gRPC service would see all headers, also those that the intent does not name.
         headers.insert(0, "authorization");
@@ -386,19 +400,24 @@ fn ip_access(job: Job<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     draft.holds_security(kind);
 }
 
-/// By ListenerPolicy and not by the standard `spec.tls.frontend`, which is a field of the Gateway that a policy of an
+/// By `ListenerPolicy` and not by the standard `spec.tls.frontend`, which is a field of the Gateway that a policy of an
 /// endpoint would have to change.
 fn client_certificate(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<ListenerPolicySpec>) {
     let kind = PolicyKind::ClientCertificate;
     let Some(policy) = job.target.policies.client_certificate().filter(|_| job.target.must_map(kind)) else { return };
-    let listeners = scope.gateway.listeners.iter().filter(|listener| {
-        scope.listener.as_ref().is_none_or(|name| name == listener.name.as_str())
-    });
+    let listeners = scope
+        .gateway
+        .listeners
+        .iter()
+        .filter(|listener| scope.listener.as_ref().is_none_or(|name| name == listener.name.as_str()));
     for listener in listeners {
         if !terminates_tls(listener) {
             draft.unsupported(
                 policy.field.clone(),
-                format!("listener {} of the Gateway takes requests without TLS, and so without a certificate", listener.name),
+                format!(
+                    "listener {} of the Gateway takes requests without TLS, and so without a certificate",
+                    listener.name
+                ),
                 &["only HTTPS listeners in this visibility", "redirectTo on the HTTP listener"],
             );
             return;
@@ -414,10 +433,7 @@ fn client_certificate(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<
     listener.client_certificate_validation = Some(json!({ "mode": "Require", "caCertificateRefs": references }));
     // ListenerPolicy has the same `status.ancestors[]` (CRD), and the routes stay closed until it is there.
     draft.holds_security(kind);
-    draft.exact(
-        policy.field.child("caCertificates"),
-        &["/default/clientCertificateValidation/caCertificateRefs"],
-    );
+    draft.exact(policy.field.child("caCertificates"), &["/default/clientCertificateValidation/caCertificateRefs"]);
 }
 
 /// Whether a request on this listener has shown its certificate before it reaches an endpoint.

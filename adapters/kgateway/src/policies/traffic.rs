@@ -59,7 +59,8 @@ fn url_rewrite(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPo
             }
         }
         Some(_) => {
-            let reason = "kgateway rewrites a whole path or a prefix by the standard filter only, which this route cannot use";
+            let reason =
+                "kgateway rewrites a whole path or a prefix by the standard filter only, which this route cannot use";
             draft.unsupported(field.child("path"), reason, &["path.regex"]);
         }
         None => {}
@@ -76,8 +77,8 @@ fn direct_response(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<Traff
     }
     let mut spec = json!({ "status": value.status.get() });
     let mut cite = vec![("status", "/spec/status")];
-    let body = value.body.as_ref().map(|body| body.as_str());
-    match (body, value.content_type.as_ref().map(|media_type| media_type.as_str())) {
+    let body = value.body.as_ref().map(gateway_modules_core::types::Text::as_str);
+    match (body, value.content_type.as_ref().map(gateway_modules_core::types::HeaderValue::as_str)) {
         (Some(""), _) => {
             draft.unsupported(field.child("body"), "kgateway takes no empty body", &["no body at all"]);
         }
@@ -117,7 +118,7 @@ fn direct_response(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<Traff
     }
 }
 
-/// Core realises CORS by the standard filter; this is for routes where it cannot (GRPCRoute has no such filter).
+/// Core realises CORS by the standard filter; this is for routes where it cannot (`GRPCRoute` has no such filter).
 fn cors(job: Job<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     let Some(policy) = job.target.policies.cors().filter(|_| job.target.must_map(PolicyKind::Cors)) else { return };
     let (field, value) = (policy.field, policy.value);
@@ -196,7 +197,10 @@ fn body_size_limit(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<Traff
         draft.unsupported(
             field.clone(),
             format!("kgateway buffers the body to measure it, and an endpoint of type {what} streams"),
-            &["no bodySizeLimit on this endpoint", "module nginx-gateway-fabric or kong, which measure without buffering"],
+            &[
+                "no bodySizeLimit on this endpoint",
+                "module nginx-gateway-fabric or kong, which measure without buffering",
+            ],
         );
         return;
     }
