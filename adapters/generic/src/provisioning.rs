@@ -77,11 +77,12 @@ pub(crate) fn provision(plane: &DataPlaneTopology) -> Result<Provisioned, Refusa
     Ok(provisioned)
 }
 
-/// No standard field keeps a Gateway inside the cluster, and none proves that an existing one is. Who must not be reached
-/// from outside is a matter of safety, for which the operator's word is not enough.
+/// Core refuses a Gateway of ours that must stay inside the cluster, for lack of `gateway/exposure/cluster`. Of an existing
+/// one nothing standard proves it either, and who must not be reached from outside is a matter of safety, for which the
+/// operator's word is not enough.
 fn unproven(gateway: &GatewayTopology) -> Option<Refusal> {
-    (gateway.exposure == Exposure::Cluster).then(|| {
-        let reason = "no standard field of Gateway API keeps a Gateway from being reached from outside the cluster";
+    (gateway.exposure == Exposure::Cluster && gateway.existing.is_some()).then(|| {
+        let reason = "no standard field of Gateway API shows that an existing Gateway cannot be reached from outside";
         let alternatives =
             ["the module of the gateway itself", "exposure Public, if the Gateway may be reached from outside"];
         Refusal::new(gateway.source.child("exposure"), reason, &alternatives)

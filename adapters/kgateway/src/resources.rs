@@ -50,6 +50,7 @@ macro_rules! specs {
             $(#[$meta])*
             #[derive(Clone, Debug, Default, Serialize)]
             #[serde(rename_all = "camelCase")]
+            #[allow(clippy::struct_field_names)] // the names are the vendor's
             pub(crate) struct $name { $(#[serde(skip_serializing_if = "Option::is_none")] pub(crate) $field: Option<$type>,)* }
         )*
     };

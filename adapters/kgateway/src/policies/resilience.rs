@@ -8,6 +8,7 @@ use gateway_modules_core::{
         },
     },
     module::{BackendScope, Difference, Requirement, RouteScope},
+    resolve::RuleTopology,
     types::Duration,
 };
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use crate::resources::{
 
 pub(crate) fn route(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     timeouts(job, draft);
-    retry(job, draft);
+    retry(job, scope, draft);
     fault_injection(job, draft);
     rate_limit(job, scope, draft);
     rate_limit_global(job, scope, draft);
@@ -70,11 +71,13 @@ fn timeouts(job: Job<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     }
 }
 
-fn retry(job: Job<'_>, draft: &mut Draft<TrafficPolicySpec>) {
+fn retry(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPolicySpec>) {
     let kind = PolicyKind::Retry;
     let Some(policy) = job.target.policies.retry().filter(|_| job.target.must_map(kind)) else { return };
     let (field, value) = (policy.field, policy.value);
-    let one_try = job.target.policies.timeouts().is_some_and(|timeouts| timeouts.value.backend_request.is_some());
+    // Core has realised the timeouts, so they may differ between the rules of this target.
+    let limited = |rule: &&RuleTopology| rule.policies.timeouts().is_some_and(|it| it.value.backend_request.is_some());
+    let one_try = scope.rules.iter().any(limited);
     if one_try {
         // Without `rules[].retry` kgateway makes the standard backendRequest the limit of the whole route
         // (route translation of timeouts), so all tries together would get the time of one.
