@@ -81,11 +81,11 @@ impl Reader {
                 .collect(),
         };
         let problem = match kind {
-            DocumentKind::DataPlane => match typed(value, source, &spots) {
+            DocumentKind::DataPlane => match typed(&value, source, &spots) {
                 Ok(document) => return self.intent.data_planes.push(document),
                 Err(problem) => problem,
             },
-            DocumentKind::Component => match typed(value, source, &spots) {
+            DocumentKind::Component => match typed(&value, source, &spots) {
                 Ok(document) => return self.intent.components.push(document),
                 Err(problem) => problem,
             },
@@ -229,15 +229,41 @@ fn whole_floats_to_integers(value: &mut Value) {
 }
 
 /// The document as its type. What the schema cannot say (bytes of a text, sums) is found here.
-fn typed<S: DeserializeOwned>(mut value: Value, source: SourceMap, spots: &Spots) -> Result<Document<S>, Problem> {
-    let mut part = |name: &'static str| (format!("/{name}"), value.get_mut(name).map(Value::take).unwrap_or_default());
-    let failed = |pointer: String, error: &serde_json::Error| {
-        let at = spots.get(&pointer).map_or(Place::START, super::tree::Spot::best);
-        Problem::at(at, codes::BAD_VALUE, shown(&error.to_string())).pointer(pointer)
-    };
-    let (pointer, metadata) = part("metadata");
-    let metadata: Metadata = serde_json::from_value(metadata).map_err(|error| failed(pointer, &error))?;
-    let (pointer, spec) = part("spec");
-    let spec = serde_json::from_value(spec).map_err(|error| failed(pointer, &error))?;
+fn typed<S: DeserializeOwned>(value: &Value, source: SourceMap, spots: &Spots) -> Result<Document<S>, Problem> {
+    let metadata = part::<Metadata>(value, "/metadata", spots)?;
+    let spec = part::<S>(value, "/spec", spots)?;
     Ok(Document { metadata, spec, source })
+}
+
+fn part<T: DeserializeOwned>(document: &Value, pointer: &str, spots: &Spots) -> Result<T, Problem> {
+    let value = document.pointer(pointer).unwrap_or(&Value::Null);
+    T::deserialize(value).map_err(|error| {
+        let message = error.to_string();
+        let pointer = culprit(value, pointer, &message).unwrap_or_else(|| pointer.to_owned());
+        let at = spots.get(&pointer).map_or(Place::START, super::tree::Spot::best);
+        let (message, help) = match message.split_once(": write for example ") {
+            Some((message, help)) => (message.to_owned(), Some(format!("write for example {help}"))),
+            None => (message, None),
+        };
+        let mut problem = Problem::at(at, codes::BAD_VALUE, message.replace(['\n', '\r'], " ")).pointer(pointer);
+        problem.help = help;
+        problem
+    })
+}
+
+/// The text that a checked type refused: its messages start with what was given.
+fn culprit(value: &Value, pointer: &str, message: &str) -> Option<String> {
+    match value {
+        Value::String(text) => {
+            let start: String = text.chars().take(80).collect();
+            message.starts_with(&format!("{start:?} is not ")).then(|| pointer.to_owned())
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| culprit(item, &format!("{pointer}/{index}"), message))
+        }
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, item)| culprit(item, &format!("{pointer}{}", super::problem::pointer_to(key)), message)),
+        _ => None,
+    }
 }

@@ -121,6 +121,12 @@ impl<'a> Explainer<'a> {
                     self.unknown_key(&pointer, key, rule);
                 }
             }
+            // What an object schema without properties says to the first key.
+            Kind::FalseSchema if keyword_path.ends_with("/additionalProperties") => {
+                for key in value.as_object().into_iter().flat_map(serde_json::Map::keys) {
+                    self.unknown_key(&pointer, key, rule);
+                }
+            }
             Kind::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
                 let wanted = rule.pointer(&format!("/properties{}", pointer_to(property))).unwrap_or(&Value::Null);
@@ -173,10 +179,7 @@ impl<'a> Explainer<'a> {
                     self.key_place(&pointer),
                     codes::BAD_COUNT,
                     format!("{} has {count} items", subject(&name)),
-                    Some(format!(
-                        "write {range} items{}",
-                        if count == 0 { ", or remove the field where it may be left out" } else { "" }
-                    )),
+                    Some(format!("write {range} items")),
                 );
             }
             Kind::Enum { options } => {
@@ -193,7 +196,8 @@ impl<'a> Explainer<'a> {
             }
             Kind::PropertyNames { error } => {
                 let key = error.instance().as_str().unwrap_or_default().to_owned();
-                let words = pattern_of_keys(rule);
+                let mapping = keyword_path.split_once("/propertyNames").and_then(|(path, _)| self.schema.pointer(path));
+                let words = mapping.and_then(pattern_of_keys);
                 let at = format!("{pointer}{}", pointer_to(&key));
                 self.push(
                     &at,
@@ -250,7 +254,10 @@ impl<'a> Explainer<'a> {
         }
         let raw = self.spots.get(pointer).and_then(|spot| spot.raw.clone()).unwrap_or_else(|| plain(value));
         let help = match (wanted, value) {
-            ("string", Value::Number(_) | Value::Bool(_)) => format!("put it in quotes: \"{raw}\""),
+            // In quotes it would fit; `timeout: 5` would not, and gets an example instead.
+            ("string", Value::Number(_) | Value::Bool(_)) if fits_pattern(rule, &raw) => {
+                format!("put it in quotes: \"{raw}\"")
+            }
             ("integer" | "number", Value::String(text)) if text.parse::<u64>().is_ok() => {
                 format!("write {text} without quotes")
             }
@@ -259,6 +266,9 @@ impl<'a> Explainer<'a> {
                 "no" | "off" | "n" | "false" => "write false, without quotes".to_owned(),
                 _ => "write true or false".to_owned(),
             },
+            ("array", Value::String(text)) if text.len() < 80 => {
+                format!("write a list: [{}]", super::problem::shown(text))
+            }
             ("array", _) => format!("write a list, each item after `- `{}", self.describe(rule)),
             ("object", _) if rule.get("properties").is_none() && rule.get("patternProperties").is_none() => {
                 "it takes no fields: write `{}`".to_owned()
@@ -286,15 +296,12 @@ impl<'a> Explainer<'a> {
             .unwrap_or(("written as this field wants", "another text"));
         let text = value.as_str().unwrap_or_default();
         let message = format!("{}{} is not {expected}", label(&name), quoted(text));
-        let repaired = text.trim().to_ascii_lowercase();
-        let near = if repaired != text
-            && repaired.len() < 80
-            && regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(&repaired))
-        {
-            format!("did you mean {}? ", quoted(&repaired))
-        } else {
-            String::new()
-        };
+        let trimmed = text.trim();
+        let near = [trimmed.to_owned(), trimmed.to_ascii_lowercase(), trimmed.to_ascii_uppercase()]
+            .into_iter()
+            .find(|repaired| repaired != text && repaired.len() < 80 && fits_pattern(rule, repaired))
+            .map(|repaired| format!("did you mean {}? ", quoted(&repaired)))
+            .unwrap_or_default();
         let help = format!("{near}write for example {example}");
         self.push(pointer, self.value_place(pointer), codes::BAD_TEXT, message, Some(help));
     }
@@ -399,7 +406,11 @@ impl<'a> Explainer<'a> {
                 }
             }
             other => {
-                let message = format!("{} is {}, and must be a mapping with one key", subject(&name), type_of(other));
+                let given = match other {
+                    Value::Array(_) => type_of(other).to_owned(),
+                    other => format!("{} {}", type_of(other), quote_value(other)),
+                };
+                let message = format!("{} is {given}, and must be a mapping with one key", subject(&name));
                 let near = other.as_str().map(|text| did_you_mean(text, &tags)).unwrap_or_default();
                 let help = format!("{near}write one of {alternatives} below it");
                 self.push(pointer, at, codes::WRONG_TYPE, message, Some(help));
@@ -495,6 +506,12 @@ fn type_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
+}
+
+/// Whether a text is what a schema wants; a schema without a pattern takes any.
+fn fits_pattern(rule: &Value, text: &str) -> bool {
+    let pattern = rule.get("pattern").and_then(Value::as_str).unwrap_or_default();
+    regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
 }
 
 fn type_words(kind: &str) -> &'static str {

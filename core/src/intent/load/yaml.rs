@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
 use super::{
-    problem::{Place, Problem, quoted},
+    problem::{Place, Problem, pointer_to, quoted},
     tree::{Content, Key, Node, Size},
 };
 use crate::intent::codes;
@@ -192,16 +192,43 @@ impl Builder {
             self.spend(node.size, node.at)?;
             self.anchors.insert(anchor, node.clone());
         }
+        let mut refused = None;
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::Sequence { items, .. }) => items.push(node),
             Some(Open::Mapping { entries, keys, pending, .. }) => match pending.take() {
                 Some(Pending::Key(key)) => entries.push((key, node)),
                 Some(Pending::Dropped) => {}
-                None => *pending = Some(read_key(node, keys, &mut self.problems)),
+                None => {
+                    *pending = Some(match read_key(node, keys) {
+                        Ok(key) => Pending::Key(key),
+                        Err(problem) => {
+                            refused = Some(problem);
+                            Pending::Dropped
+                        }
+                    });
+                }
             },
         }
+        if let Some(problem) = refused {
+            let pointer = format!("{}{}", self.parent_pointer(), problem.pointer);
+            self.problems.push(problem.pointer(pointer));
+        }
         Ok(())
+    }
+
+    /// JSON pointer to the innermost open collection.
+    fn parent_pointer(&self) -> String {
+        let outer = self.open.len().saturating_sub(1);
+        self.open
+            .iter()
+            .take(outer)
+            .map(|open| match open {
+                Open::Sequence { items, .. } => format!("/{}", items.len()),
+                Open::Mapping { pending: Some(Pending::Key(key)), .. } => pointer_to(&key.text),
+                Open::Mapping { .. } => String::new(),
+            })
+            .collect()
     }
 
     fn collection_tag(&mut self, tag: Option<&Tag>, expected: &str, at: Place) {
@@ -235,7 +262,8 @@ impl Builder {
             }
             Some((tag, _)) => {
                 self.problems.push(unknown_tag(tag, at));
-                Some(Value::String(text.to_owned()))
+                // As without the tag, so that there is no second error about the type.
+                if plain { resolve(text) } else { Some(Value::String(text.to_owned())) }
             }
         };
         let value = value.unwrap_or_else(|| {
@@ -254,8 +282,10 @@ fn unknown_tag(tag: &Tag, at: Place) -> Problem {
         .help("remove the tag; values have the types of JSON")
 }
 
-fn read_key(node: Node, keys: &mut HashMap<String, Place>, problems: &mut Vec<Problem>) -> Pending {
+/// A key that is text and stands once; the pointer of a problem is relative to the mapping.
+fn read_key(node: Node, keys: &mut HashMap<String, Place>) -> Result<Key, Problem> {
     let at = node.at;
+    let plain = node.raw.is_some();
     let text = match (node.content, node.raw) {
         (Content::Scalar(Value::Null), _) => None,
         // Kubernetes reads `80: x` as the key "80", and so does JSON.
@@ -264,28 +294,28 @@ fn read_key(node: Node, keys: &mut HashMap<String, Place>, problems: &mut Vec<Pr
         _ => None,
     };
     let Some(text) = text else {
-        problems.push(
-            Problem::at(at, codes::YAML_FEATURE, "a key must be text")
-                .help("write `key: value`, with the key in quotes if needed"),
-        );
-        return Pending::Dropped;
+        return Err(Problem::at(at, codes::YAML_FEATURE, "a key must be text")
+            .help("write `key: value`, with the key in quotes if needed"));
     };
-    if text == "<<" {
-        problems.push(
-            Problem::at(at, codes::YAML_FEATURE, "the merge key `<<` belongs to YAML 1.1 and is not supported")
-                .help("write the fields out, or repeat a whole value with an anchor and an alias"),
-        );
-        return Pending::Dropped;
+    if plain && text == "<<" {
+        return Err(Problem::at(
+            at,
+            codes::YAML_FEATURE,
+            "the merge key `<<` belongs to YAML 1.1 and is not supported",
+        )
+        .help("write the fields out, or repeat a whole value with an anchor and an alias"));
     }
     if let Some(first) = keys.get(&text) {
-        problems.push(
-            Problem::at(at, codes::DUPLICATE_KEY, format!("the key {} stands twice, first at {first}", quoted(&text)))
-                .help("keep one of the two"),
-        );
-        return Pending::Dropped;
+        return Err(Problem::at(
+            at,
+            codes::DUPLICATE_KEY,
+            format!("the key {} stands twice, first at {first}", quoted(&text)),
+        )
+        .pointer(pointer_to(&text))
+        .help("keep one of the two"));
     }
     keys.insert(text.clone(), at);
-    Pending::Key(Key { text, at })
+    Ok(Key { text, at })
 }
 
 /// The YAML 1.2 core schema: `no`, `on` and `1:30` are text. Absent: a number that JSON cannot hold.
