@@ -2,7 +2,11 @@
 //!
 //! Naming this crate is what links the adapters; an application that names only the core has none.
 
+mod offline;
+
 pub use gateway_modules_core as core;
+
+pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
 
 pub use gateway_modules_core::module::{Registry, RegistryError};
 
