@@ -23,8 +23,8 @@ pub(crate) const GATEWAY_PARAMETERS: GroupVersionKind = kind("GatewayParameters"
 pub(crate) const BACKEND: GroupVersionKind = kind("Backend");
 pub(crate) const DIRECT_RESPONSE: GroupVersionKind = kind("DirectResponse");
 pub(crate) const BACKEND_TLS_POLICY: GroupVersionKind = GroupVersionKind::of(GATEWAY_API, "v1", "BackendTLSPolicy");
-/// The standard channel of Gateway API 1.5 and later serves `v1`; `v1beta1` is served by all that kgateway supports.
-pub(crate) const REFERENCE_GRANT: GroupVersionKind = GroupVersionKind::of(GATEWAY_API, "v1beta1", "ReferenceGrant");
+/// `v1` as core writes it; Gateway API serves it since 1.5.
+pub(crate) const REFERENCE_GRANT: GroupVersionKind = GroupVersionKind::of(GATEWAY_API, "v1", "ReferenceGrant");
 
 /// An object with a typed spec.
 pub(crate) fn object(kind: &GroupVersionKind, namespace: &str, name: &str, spec: &impl Serialize) -> Object {

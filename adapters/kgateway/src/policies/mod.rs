@@ -126,17 +126,21 @@ fn refuse_the_rest(job: Job<'_>, mapping: &mut Mapping) {
         .collect();
     for kind in left {
         let Some(field) = job.target.policies.field(kind) else { continue };
-        let reason = match &job.target.scope {
-            Scope::Route(route) if !route.route.kind.is_http() && route.route.kind != EndpointType::Grpc => {
-                format!(
-                    "kgateway attaches policies to HTTPRoute and GRPCRoute, not to {} endpoints",
-                    route.route.kind.as_str()
-                )
+        let (reason, alternatives): (String, &[&str]) = match &job.target.scope {
+            Scope::Route(route) => {
+                let endpoint = route.route.kind;
+                if endpoint.is_http() || endpoint == EndpointType::Grpc {
+                    (format!("kgateway has no {kind} besides the standard fields, which this route cannot use"), &[])
+                } else {
+                    let what = endpoint.as_str();
+                    let reason =
+                        format!("kgateway attaches policies to HTTPRoute and GRPCRoute, not to {what} endpoints");
+                    (reason, &["an endpoint of type HTTP or GRPC"])
+                }
             }
-            Scope::Route(route) => format!("kgateway has no {kind} for a {} endpoint", route.route.kind.as_str()),
-            Scope::Backend(_) => format!("kgateway has no {kind} for a Service"),
-            _ => format!("kgateway has no {kind} for a Gateway"),
+            Scope::Backend(_) => (format!("kgateway has no {kind} for a Service"), &[]),
+            _ => (format!("kgateway has no {kind} for a Gateway"), &[]),
         };
-        mapping.unsupported(field.clone(), reason, &["an endpoint of type HTTP"]);
+        mapping.unsupported(field.clone(), reason, alternatives);
     }
 }

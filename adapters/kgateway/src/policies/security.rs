@@ -176,7 +176,9 @@ fn key_server(
                 "targetRefs": [{ "group": GROUP, "kind": "Backend", "name": name }],
                 "validation": { "hostname": server.host, "wellKnownCACertificates": "System" },
             });
-            draft.mapping.object(object(&BACKEND_TLS_POLICY, own, &name, &tls), vec![PolicyKind::Jwt]);
+            // Of no kind: no route goes to this Backend, so the policy may never get an ancestor, and a route that waited for
+            // one would stay closed. Without its TLS no keys come, and every token is refused.
+            draft.mapping.object(object(&BACKEND_TLS_POLICY, own, &name, &tls), Vec::new());
             Some(json!({ "group": GROUP, "kind": "Backend", "name": name }))
         }
     }
