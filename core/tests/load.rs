@@ -302,7 +302,7 @@ fn texts_numbers_and_choices_out_of_their_range() {
     );
     one(
         &policies("cors: { allowOrigins: [example.com] }"),
-        "11:31 GWM0124 /spec/endpoints/0/policies/cors/allowOrigins/0",
+        "11:32 GWM0124 /spec/endpoints/0/policies/cors/allowOrigins/0",
         "an origin",
         "https://app",
     );
@@ -398,7 +398,7 @@ fn keys_of_mappings_are_checked() {
     );
     one(
         &data_plane("  visibilities: { a: { addresses: [{ ip: 300.1.1.1 }] } }"),
-        "5:43 GWM0124 /spec/visibilities/a/addresses/0/ip",
+        "5:42 GWM0124 /spec/visibilities/a/addresses/0/ip",
         "IPv4",
         "203.0.113.7",
     );

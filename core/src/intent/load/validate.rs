@@ -550,7 +550,12 @@ pub(crate) fn did_you_mean(written: &str, known: &[String]) -> String {
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.chars().count().min(lower.chars().count()) / 3))
+        .filter(|(distance, candidate)| {
+            let candidate = candidate.to_lowercase();
+            let shorter = candidate.chars().count().min(lower.chars().count());
+            let abbreviated = shorter >= 3 && (candidate.starts_with(&lower) || lower.starts_with(&candidate));
+            *distance <= 1.max(shorter / 3) || abbreviated
+        })
         .min()
         .map(|(_, candidate)| format!("did you mean {}? ", quoted(candidate)))
         .unwrap_or_default()
