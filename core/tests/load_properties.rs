@@ -1,5 +1,7 @@
 //! Properties of the loader: no input makes it panic, the same input gives the same answer, what is written reads back.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::format_collect)]
+
 use gateway_modules_core::intent::{
     Intent,
     check::check,

@@ -1,3 +1,5 @@
+#![allow(clippy::panic, clippy::format_collect)]
+
 use crate::intent::{codes, load::Loader};
 
 const PLANE: &str = "apiVersion: gatewaymodules.dev/v1alpha1
@@ -17,8 +19,8 @@ spec:
 
 /// `code pointer` of what is found in a text, and the text for people.
 fn found(texts: &[&str]) -> (Vec<String>, String) {
-    let loader = texts.iter().fold(Loader::new(), |loader, text| loader.text("in.yaml", text));
-    let loaded = loader.finish_unchecked().unwrap_or_else(|errors| panic!("{errors}"));
+    let inputs = texts.iter().fold(Loader::new(), |loader, text| loader.text("in.yaml", text));
+    let loaded = inputs.finish_unchecked().unwrap_or_else(|errors| panic!("{errors}"));
     let diagnostics = super::check(&loaded.intent);
     let codes = diagnostics.0.iter().map(|one| format!("{} {}", one.code, one.pointer)).collect();
     assert!(diagnostics.0.iter().all(|one| one.help.is_some() && codes::ALL.iter().any(|code| code.code == one.code)));
