@@ -1,5 +1,7 @@
 //! Bad input to the loader: each with its code, its place and words that help.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::format_collect, clippy::format_push_string)]
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use gateway_modules_core::{
@@ -111,10 +113,8 @@ fn documents_that_are_none() {
         "no version `v1`",
         "gatewaymodules.dev/v1alpha1",
     );
-    let list = format!(
-        "apiVersion: v1\nkind: List\nitems:\n  - apiVersion: gatewaymodules.dev/v1alpha1\n    kind: Component\n"
-    );
-    one(&list, "2:7 GWM0113 /kind", "holds intent documents", "---");
+    let list = "apiVersion: v1\nkind: List\nitems:\n  - apiVersion: gatewaymodules.dev/v1alpha1\n    kind: Component\n";
+    one(list, "2:7 GWM0113 /kind", "holds intent documents", "---");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn texts_numbers_and_choices_out_of_their_range() {
     );
     one(
         &policies("cors: { allowOrigins: [example.com] }"),
-        "11:31 GWM0124 /spec/endpoints/0/policies/cors/allowOrigins/0",
+        "11:32 GWM0124 /spec/endpoints/0/policies/cors/allowOrigins/0",
         "an origin",
         "https://app",
     );
@@ -398,7 +398,7 @@ fn keys_of_mappings_are_checked() {
     );
     one(
         &data_plane("  visibilities: { a: { addresses: [{ ip: 300.1.1.1 }] } }"),
-        "5:43 GWM0124 /spec/visibilities/a/addresses/0/ip",
+        "5:42 GWM0124 /spec/visibilities/a/addresses/0/ip",
         "IPv4",
         "203.0.113.7",
     );
@@ -482,9 +482,9 @@ fn folders_are_read_in_order_whatever_links_are_in_them() {
     folder.write(".git/x.yaml", "not YAML: [");
     #[cfg(unix)]
     std::os::unix::fs::symlink(&folder.0, folder.0.join("b/loop")).expect("link");
-    let loaded = load_paths(&[folder.0.clone()]).expect("loads");
-    let names: Vec<_> = loaded.intent.components.iter().map(|one| one.metadata.name.as_str()).collect();
-    assert_eq!(names, ["one", "two", "three"]);
+    let loaded = load_paths(std::slice::from_ref(&folder.0)).expect("loads");
+    let read: Vec<_> = loaded.intent.components.iter().map(|one| one.metadata.name.as_str()).collect();
+    assert_eq!(read, ["one", "two", "three"]);
     // A file that is given by name is read whatever its name.
     assert!(load_paths(&[folder.0.join("notes.txt")]).is_err());
 }
@@ -492,7 +492,7 @@ fn folders_are_read_in_order_whatever_links_are_in_them() {
 #[test]
 fn an_empty_folder_and_a_missing_file_are_named() {
     let folder = Folder::new("empty");
-    let found = load_paths(&[folder.0.clone()]).expect_err("an error");
+    let found = load_paths(std::slice::from_ref(&folder.0)).expect_err("an error");
     assert_eq!(found.0[0].code, codes::NO_DOCUMENTS);
     assert!(found.0[0].message.contains("gwm-load-"), "{found}");
     let found = load_paths(&[folder.0.join("nope.yaml")]).expect_err("an error");

@@ -47,7 +47,7 @@ codes! {
     MORE_ERRORS = "GWM0130", "A document has more errors than are shown.";
     // Meaning: documents.
     DUPLICATE_DOCUMENT = "GWM0201", "Two documents have the same kind, namespace and name.";
-    NAMESPACED_DATA_PLANE = "GWM0202", "A DataPlane has a namespace, and is cluster-scoped.";
+    NAMESPACED_DATA_PLANE = "GWM0202", "A data plane has a namespace, and is cluster-scoped.";
     DUPLICATE_NAME = "GWM0203", "Two endpoints, rules, listeners or overrides in one list have the same name.";
     // Meaning: references.
     UNKNOWN_DATA_PLANE = "GWM0210", "A data plane that is named does not exist.";

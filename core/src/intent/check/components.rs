@@ -234,7 +234,7 @@ fn on_plane(checker: &mut Checker<'_>, component: &Component, endpoint: &Endpoin
         checker.error(&list_at.item(index), codes::UNKNOWN_VISIBILITY, message, help);
     }
     let over = change.map(|(_, _, change)| &change.policies).zip(change_at.map(|at| at.field("policies")));
-    claims(checker, endpoint, at, over, plane);
+    claims(checker, endpoint, at, over.as_ref(), plane);
 }
 
 /// The listener that an endpoint uses in a visibility.
@@ -258,7 +258,7 @@ fn listener(
         EndpointType::Udp => &[ListenerProtocol::Udp],
         _ => &[ListenerProtocol::Http, ListenerProtocol::Https],
     };
-    let place = format!("the visibility `{name}` of the data plane `{plane}`");
+    let whereabouts = format!("the visibility `{name}` of the data plane `{plane}`");
     let fits = |listener: &&Listener| protocols.contains(&listener.protocol) && listener.redirect_to.is_none();
     let fitting: Vec<&Listener> = written.iter().filter(fits).collect();
     let kind = endpoint.kind.as_str();
@@ -267,7 +267,7 @@ fn listener(
             checker.error(
                 visibility_at,
                 codes::LISTENER_PROTOCOL,
-                format!("{place} has no HTTP or HTTPS listener that carries endpoints"),
+                format!("{whereabouts} has no HTTP or HTTPS listener that carries endpoints"),
                 "expose the endpoint in another visibility, or have the platform add a listener",
             );
         }
@@ -280,7 +280,7 @@ fn listener(
                 &at.field("listener"),
                 codes::LISTENER_PROTOCOL,
                 format!(
-                    "the listener `{wanted}` of {place} is {}, and the endpoint is {kind}",
+                    "the listener `{wanted}` of {whereabouts} is {}, and the endpoint is {kind}",
                     found.protocol.as_str()
                 ),
                 format!("its {kind} listeners: {}", names(fitting.iter().map(|listener| &listener.name))),
@@ -290,7 +290,7 @@ fn listener(
                 checker.error(
                     &at.field("listener"),
                     codes::UNKNOWN_LISTENER,
-                    format!("{place} has no listener `{wanted}`"),
+                    format!("{whereabouts} has no listener `{wanted}`"),
                     format!(
                         "{}its {kind} listeners: {}",
                         near(wanted.as_str(), known()),
@@ -303,14 +303,14 @@ fn listener(
             [] => checker.error(
                 visibility_at,
                 codes::LISTENER_PROTOCOL,
-                format!("{place} has no {kind} listener"),
+                format!("{whereabouts} has no {kind} listener"),
                 format!("have the platform add one to its `listeners` (`protocol: {kind}`)"),
             ),
             [_] => {}
             several if endpoint.kind != EndpointType::Tls => checker.error(
                 at,
                 codes::UNKNOWN_LISTENER,
-                format!("{place} has several {kind} listeners, and the endpoint names none"),
+                format!("{whereabouts} has several {kind} listeners, and the endpoint names none"),
                 format!("add `listener:` with one of {}", names(several.iter().map(|listener| &listener.name))),
             ),
             _ => {}
@@ -324,7 +324,7 @@ fn claims(
     checker: &mut Checker<'_>,
     endpoint: &Endpoint,
     at: &At<'_>,
-    over: Option<(&Policies, At<'_>)>,
+    over: Option<&(&Policies, At<'_>)>,
     plane: &Plane<'_>,
 ) {
     let plane_layer = |name: &str| {
@@ -350,7 +350,7 @@ fn claims(
     for rule in rules {
         let own = Some((&endpoint.policies, at.field("policies")));
         let layers: Vec<(&Policies, At<'_>)> =
-            [plane_layer("overrides"), rule, over.clone(), own, plane_layer("defaults")]
+            [plane_layer("overrides"), rule, over.cloned(), own, plane_layer("defaults")]
                 .into_iter()
                 .flatten()
                 .collect();

@@ -78,14 +78,11 @@ fn redirect(checker: &mut Checker<'_>, at: &At<'_>, listener: &Listener, listene
 /// Gateway API: listeners of a Gateway are distinct by port, protocol and hostname. HTTPS and TLS may share a port, since
 /// both are told apart by the name in the handshake; UDP ports are apart from all others.
 fn conflict(checker: &mut Checker<'_>, at: &At<'_>, listener: &Listener, other_at: &At<'_>, other: &Listener) {
-    use ListenerProtocol::{Http, Https, Tcp, Tls, Udp};
+    use ListenerProtocol::{Http, Https, Tls, Udp};
     if listener.port != other.port || (listener.protocol == Udp) != (other.protocol == Udp) {
         return;
     }
-    let share = match (listener.protocol, other.protocol) {
-        (Http, Http) | (Https | Tls, Https | Tls) => true,
-        (Tcp | Udp, _) | (_, Tcp | Udp) | (Http, _) | (_, Http) => false,
-    };
+    let share = matches!((listener.protocol, other.protocol), (Http, Http) | (Https | Tls, Https | Tls));
     let first = format!("`{}` ({}, {})", other.name, other.protocol.as_str(), other_at.named());
     if !share {
         checker.error(

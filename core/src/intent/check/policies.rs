@@ -165,7 +165,7 @@ fn paths(checker: &mut Checker<'_>, at: &At<'_>, policies: &Policies) {
     match policies.redirect.as_ref().and_then(|redirect| redirect.path.as_ref()) {
         Some(RedirectPath::ReplaceFullPath(value)) => path(checker, &at.field("redirect/path/replaceFullPath"), value),
         Some(RedirectPath::ReplacePrefixMatch(value)) => {
-            path(checker, &at.field("redirect/path/replacePrefixMatch"), value)
+            path(checker, &at.field("redirect/path/replacePrefixMatch"), value);
         }
         None => {}
     }

@@ -178,7 +178,7 @@ fn nothing_found(looked_at: &[String]) -> Diagnostic {
 /// # Errors
 /// All errors of all files.
 pub fn load_paths(paths: &[PathBuf]) -> Result<Loaded, Diagnostics> {
-    paths.iter().fold(Loader::new(), |loader, path| loader.path(path)).finish()
+    paths.iter().fold(Loader::new(), Loader::path).finish()
 }
 
 /// Loads a text; `name` stands in diagnostics where a path would.

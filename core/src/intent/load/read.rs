@@ -132,7 +132,7 @@ fn place_of(bytes: &[u8], offset: usize) -> Place {
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Place {
-        line: number(before.iter().filter(|byte| **byte == b'\n').count() + 1),
+        line: number(before.split(|byte| *byte == b'\n').count()),
         column: number(String::from_utf8_lossy(&before[line_start..]).chars().count() + 1),
     }
 }
@@ -196,18 +196,13 @@ fn identify(root: &Node, at: Place) -> Identity {
                 .help(format!("write `apiVersion: {GROUP}/{VERSION}`")),
         );
     }
-    match DocumentKind::from_name(kind) {
-        Some(kind) => Identity::Ours(kind),
-        None => {
-            let known: Vec<String> = DocumentKind::ALL.iter().map(ToString::to_string).collect();
-            let message = format!("the group `{GROUP}` has no kind {}", quoted(kind));
-            Identity::Broken(Problem::at(kind_at, codes::UNKNOWN_KIND, message).pointer("/kind").help(format!(
-                "{}the kinds are {}",
-                did_you_mean(kind, &known),
-                list(&known)
-            )))
-        }
+    if let Some(kind) = DocumentKind::from_name(kind) {
+        return Identity::Ours(kind);
     }
+    let known: Vec<String> = DocumentKind::ALL.iter().map(ToString::to_string).collect();
+    let message = format!("the group `{GROUP}` has no kind {}", quoted(kind));
+    let help = format!("{}the kinds are {}", did_you_mean(kind, &known), list(&known));
+    Identity::Broken(Problem::at(kind_at, codes::UNKNOWN_KIND, message).pointer("/kind").help(help))
 }
 
 /// `80.0` is the whole number 80 in JSON Schema; serde wants it written so.

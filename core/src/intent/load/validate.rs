@@ -117,13 +117,13 @@ impl<'a> Explainer<'a> {
         let name = field_name(&pointer);
         match error.kind() {
             Kind::AdditionalProperties { unexpected } => {
-                for key in unexpected {
+                for key in unexpected.iter().take(MAX_PROBLEMS + 1) {
                     self.unknown_key(&pointer, key, rule);
                 }
             }
             // What an object schema without properties says to the first key.
             Kind::FalseSchema if keyword_path.ends_with("/additionalProperties") => {
-                for key in value.as_object().into_iter().flat_map(serde_json::Map::keys) {
+                for key in value.as_object().into_iter().flat_map(serde_json::Map::keys).take(MAX_PROBLEMS + 1) {
                     self.unknown_key(&pointer, key, rule);
                 }
             }
@@ -141,7 +141,7 @@ impl<'a> Explainer<'a> {
             }
             Kind::Type { .. } => self.wrong_type(&pointer, value, rule),
             Kind::Pattern { .. } | Kind::MinLength { .. } | Kind::MaxLength { .. } => {
-                self.bad_text(&pointer, value, rule)
+                self.bad_text(&pointer, value, rule);
             }
             Kind::Format { format } => {
                 let (expected, example) =
@@ -550,7 +550,12 @@ pub(crate) fn did_you_mean(written: &str, known: &[String]) -> String {
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.chars().count().min(lower.chars().count()) / 3))
+        .filter(|(distance, candidate)| {
+            let candidate = candidate.to_lowercase();
+            let shorter = candidate.chars().count().min(lower.chars().count());
+            let abbreviated = shorter >= 3 && (candidate.starts_with(&lower) || lower.starts_with(&candidate));
+            *distance <= 1.max(shorter / 3) || abbreviated
+        })
         .min()
         .map(|(_, candidate)| format!("did you mean {}? ", quoted(candidate)))
         .unwrap_or_default()

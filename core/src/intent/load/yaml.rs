@@ -67,7 +67,7 @@ fn syntax_problem(error: &ScanError) -> Problem {
     let at = Place::of(*error.marker());
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at),
-        ErrorKind::UnknownAnchor { .. } => {
+        ErrorKind::UnknownAnchor => {
             Problem::at(at, codes::SYNTAX, "an alias names an anchor that is not defined before it")
                 .help("define it with `&name` above, or put the text in quotes if `*` is meant literally")
         }
