@@ -61,7 +61,7 @@ fn check_isolation(compilation: &mut Compilation<'_>) {
                 &[project::GATEWAY_EXPOSURE_CLUSTER],
             );
             let alternatives = vec![
-                "name a Gateway that you run yourself by `gatewayRef`".to_owned(),
+                "another module: `gwm capabilities NAME` lists gateway/exposure/cluster where it is there".to_owned(),
                 "set `exposure: Public` if the endpoints may be reached from outside".to_owned(),
             ];
             compilation.refuse(&gateway.source, &gateway.visibility, reason, alternatives);

@@ -58,7 +58,8 @@ impl<'a> CompileInput<'a> {
         if plane.gateway.module.is_none() {
             assumptions.insert(0, format!("module {}, since the data plane names none", metadata.name));
         }
-        let declared = module.declared(&version);
+        let mut declared = module.declared(&version);
+        declared.extend(module.claimed(&plane.gateway.parameters));
         Ok(Self::new(intent, plane, module, version, declared, channel, assumptions))
     }
 

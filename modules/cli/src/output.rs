@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use gateway_modules::core::{
     compile::Report,
     diagnostic::{Diagnostic, Diagnostics, Origin, Severity},
+    intent::DocumentId,
     module::Verdict,
 };
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, SourceOffset};
@@ -56,7 +57,7 @@ pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<String, Failure> {
 /// A table with a header row, as wide as the terminal.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     for row in rows {
         table.add_row(row);
     }
@@ -134,7 +135,7 @@ fn plain(diagnostic: &Diagnostic) -> String {
 /// A table with as many columns as the header has.
 pub(crate) fn wide_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     for row in rows {
         table.add_row(row);
     }
@@ -158,31 +159,45 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
     }
 }
 
-/// The report as a table: one row per leaf and place.
-pub(crate) fn report_table(report: &Report) -> String {
-    let rows = report.entries.iter().flat_map(|entry| {
-        entry.outcomes.iter().map(move |outcome| {
-            let mut value = entry.value.to_string();
-            if value.chars().count() > 40 {
-                value = format!("{}…", value.chars().take(39).collect::<String>());
-            }
-            let bytes = match outcome.citations.as_slice() {
-                [] => String::new(),
-                [first] => format!("{} {}", first.object, first.pointer),
-                [first, rest @ ..] => format!("{} {} (+{})", first.object, first.pointer, rest.len()),
-            };
-            [
-                entry.field.to_string(),
-                value,
-                outcome.place.clone(),
-                if outcome.accepted {
-                    format!("{} (accepted)", verdict(&outcome.verdict))
-                } else {
-                    verdict(&outcome.verdict)
-                },
-                bytes,
-            ]
-        })
-    });
-    table(["FIELD", "VALUE", "FOR", "VERDICT", "BYTES"], rows)
+/// The report: one table per document, one row per leaf and place.
+pub(crate) fn report_tables(report: &Report) -> String {
+    let mut text = String::new();
+    let mut documents: Vec<&DocumentId> = report.entries.iter().map(|entry| &entry.field.document).collect();
+    documents.dedup();
+    for document in documents {
+        let rows = report.entries.iter().filter(|entry| entry.field.document == *document).flat_map(|entry| {
+            entry.outcomes.iter().map(move |outcome| {
+                let (word, detail) = match &outcome.verdict {
+                    Verdict::Exact => ("exact".to_owned(), String::new()),
+                    other => verdict(other).split_once(": ").map_or_else(
+                        || (verdict(other), String::new()),
+                        |(word, rest)| (word.to_owned(), rest.to_owned()),
+                    ),
+                };
+                let word = if outcome.accepted { format!("{word}, accepted") } else { word };
+                let bytes = match outcome.citations.as_slice() {
+                    [] => detail,
+                    [first, rest @ ..] => {
+                        let more = if rest.is_empty() { String::new() } else { format!(" (+{})", rest.len()) };
+                        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+                        format!("{} {}{more}{detail}", first.object, first.pointer)
+                    }
+                };
+                [entry.field.pointer.clone(), shortened(&entry.value.to_string()), outcome.place.clone(), word, bytes]
+            })
+        });
+        text.push_str(&format!(
+            "{document}\n{}\n\n",
+            table(["FIELD", "VALUE", "FOR", "VERDICT", "WHERE OR WHY"], rows)
+        ));
+    }
+    text.trim_end().to_owned()
+}
+
+fn shortened(value: &str) -> String {
+    if value.chars().count() <= 40 {
+        value.to_owned()
+    } else {
+        format!("{}…", value.chars().take(39).collect::<String>())
+    }
 }

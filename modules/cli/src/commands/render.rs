@@ -164,7 +164,7 @@ const fn wave(phase: Phase) -> u8 {
 fn report(plane: &gateway_modules::CompiledPlane, detail: ReportDetail) {
     let report = &plane.compiled.report;
     if detail == ReportDetail::Full {
-        output::note(&output::report_table(report));
+        output::note(&output::report_tables(report));
     }
     let summary = report.summary();
     output::note(&format!(
