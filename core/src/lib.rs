@@ -9,6 +9,7 @@ pub mod intent;
 pub mod module;
 pub mod names;
 pub mod object;
+pub mod plan;
 pub mod resolve;
 pub mod types;
 
