@@ -3,6 +3,8 @@
 
 pub mod capability;
 pub mod channel;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod compile;
 pub mod diagnostic;
 pub mod intent;

@@ -8,11 +8,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::quantity::quantity_value;
 use super::{
     managed::{FieldSet, FieldStep, ManagedBy, find_item, managers},
     set::{ANNOTATION_SENT, phase_name},
 };
-use super::quantity::quantity_value;
 use crate::{compile::Phase, names, object::Object};
 
 /// What happens to a field.
@@ -81,8 +81,10 @@ pub(crate) fn canonical(value: &Value) -> String {
         Value::Object(map) => {
             let mut fields: Vec<_> = map.iter().collect();
             fields.sort_by_key(|(name, _)| *name);
-            let fields: Vec<String> =
-                fields.into_iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value))).collect();
+            let fields: Vec<String> = fields
+                .into_iter()
+                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
@@ -95,16 +97,16 @@ pub fn compare(desired: &Object, live: &Value, manager: &str) -> Comparison {
     let all = managers(live);
     let is_own = |entry: &&ManagedBy| entry.apply && entry.manager == manager && entry.subresource.is_empty();
     let own = all.iter().find(is_own);
-    let others: Vec<(&str, &FieldSet)> = all
-        .iter()
-        .filter(|entry| !is_own(entry))
-        .map(|entry| (entry.manager.as_str(), &entry.fields))
-        .collect();
+    let others: Vec<(&str, &FieldSet)> =
+        all.iter().filter(|entry| !is_own(entry)).map(|entry| (entry.manager.as_str(), &entry.fields)).collect();
     let desired = desired.to_value();
     let same_version = own.is_some_and(|own| Some(own.api_version.as_str()) == desired["apiVersion"].as_str());
     let mark = |value: &Value| value["metadata"]["annotations"][ANNOTATION_SENT].as_str().map(ToOwned::to_owned);
-    let mut walker =
-        Walker { same: same_version && mark(live).is_some() && mark(live) == mark(&desired), steps: Vec::new(), changes: Vec::new() };
+    let mut walker = Walker {
+        same: same_version && mark(live).is_some() && mark(live) == mark(&desired),
+        steps: Vec::new(),
+        changes: Vec::new(),
+    };
     let fields = own.map(|own| &own.fields);
     for (name, value) in desired.as_object().into_iter().flatten() {
         if matches!(name.as_str(), "apiVersion" | "kind" | "status") {
@@ -209,10 +211,8 @@ impl Walker {
         others: &Others<'_>,
     ) {
         for item in items {
-            let written: Map<String, Value> = example
-                .keys()
-                .filter_map(|name| Some((name.clone(), item.get(name)?.clone())))
-                .collect();
+            let written: Map<String, Value> =
+                example.keys().filter_map(|name| Some((name.clone(), item.get(name)?.clone()))).collect();
             let there = live.iter().find(|live| written.iter().all(|(name, value)| live.get(name) == Some(value)));
             // The keys as the server knows them, with the defaults that it has filled in.
             let keys: Map<String, Value> = example
@@ -241,7 +241,8 @@ impl Walker {
 
     /// A value that is owned as a whole. The server may have filled in defaults inside.
     fn atomic(&mut self, desired: &Value, live: &Value, owned: bool, others: &Others<'_>) {
-        let unchanged = if owned && self.same { contains(live, desired, equivalent) } else { owned && same(live, desired) };
+        let unchanged =
+            if owned && self.same { contains(live, desired, equivalent) } else { owned && same(live, desired) };
         if unchanged {
             return;
         }
@@ -257,14 +258,13 @@ impl Walker {
                     desired.and_then(|value| value.get(name)).filter(|value| !value.is_null()),
                     live.and_then(|value| value.get(name)),
                 ),
-                FieldStep::Key(keys) => {
-                    (
-                        desired.and_then(Value::as_array).and_then(|list| find_item(list, keys)),
-                        live.and_then(Value::as_array).and_then(|list| find_item(list, keys)),
-                    )
-                }
+                FieldStep::Key(keys) => (
+                    desired.and_then(Value::as_array).and_then(|list| find_item(list, keys)),
+                    live.and_then(Value::as_array).and_then(|list| find_item(list, keys)),
+                ),
                 FieldStep::Item(item) => {
-                    let find = |list: Option<&Value>| list.and_then(Value::as_array).is_some_and(|list| list.contains(item));
+                    let find =
+                        |list: Option<&Value>| list.and_then(Value::as_array).is_some_and(|list| list.contains(item));
                     (find(desired).then_some(item), find(live).then_some(item))
                 }
                 FieldStep::Index(_) => continue,

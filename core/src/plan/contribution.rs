@@ -158,7 +158,9 @@ pub(crate) fn wishes(contributions: &[Contribution]) -> Result<Wishes<'_>, Contr
             }
             ContributionValue::AnnotationItems { name, items } => items
                 .iter()
-                .map(|item| (ContributionField::AnnotationItem { name: name.clone(), item: item.clone() }, item.clone()))
+                .map(|item| {
+                    (ContributionField::AnnotationItem { name: name.clone(), item: item.clone() }, item.clone())
+                })
                 .collect(),
         };
         for (field, value) in fields {
@@ -191,9 +193,12 @@ pub(crate) fn current(target: &Value, field: &ContributionField) -> Result<Optio
             None => Err(format!("port {port}")),
         },
         ContributionField::Annotation { name } => Ok(annotation(name)),
-        ContributionField::AnnotationItem { name, item } => {
-            Ok(annotation(name).unwrap_or_default().split(',').map(str::trim).find(|own| own == item).map(ToOwned::to_owned))
-        }
+        ContributionField::AnnotationItem { name, item } => Ok(annotation(name)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .find(|own| own == item)
+            .map(ToOwned::to_owned)),
     }
 }
 
@@ -307,8 +312,17 @@ fn owner_of(live: &Value, field: &ContributionField) -> Option<String> {
 }
 
 /// The JSON patch (RFC 6902) that sets (`Some`) or withdraws (`None`) a field, for the version of the target that was read.
-/// `None` when the target has lost what the patch needs.
-pub(crate) fn patch(target: &Value, field: &ContributionField, value: Option<&str>) -> Option<Value> {
+/// `None` when the field has neither the value that is expected nor the one that is wanted.
+pub fn contribution_patch(
+    target: &Value,
+    field: &ContributionField,
+    value: Option<&str>,
+    expected: Option<&str>,
+) -> Option<Value> {
+    let now = current(target, field).ok()?;
+    if now.as_deref() != expected && now.as_deref() != value {
+        return None;
+    }
     let version = target["metadata"]["resourceVersion"].as_str()?;
     let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
     let mut write = |path: String, there: bool, value: Option<String>| match value {
@@ -335,7 +349,7 @@ pub(crate) fn patch(target: &Value, field: &ContributionField, value: Option<&st
                 _ => value.map(ToOwned::to_owned),
             };
             if annotations.is_none() && new.is_some() {
-                patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {name: new}}));
+                patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {(name.as_str()): new}}));
             } else {
                 write(format!("/metadata/annotations/{}", escape(name)), old.is_some(), new);
             }

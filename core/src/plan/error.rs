@@ -1,7 +1,7 @@
 //! Why a release cannot be applied to a cluster at all.
 
 use super::{
-    contribution::{ContributionField, Contradiction},
+    contribution::{Contradiction, ContributionField},
     set::Selection,
 };
 use crate::{intent::FieldRef, object::ObjectKey};

@@ -122,7 +122,7 @@ pub fn managers(object: &Value) -> Vec<ManagedBy> {
 }
 
 /// The list item that has these keys; a key that the item leaves out counts as equal, since the server fills in defaults.
-pub fn find_item<'a>(list: &'a [Value], keys: &Map<String, Value>) -> Option<&'a Value> {
+pub(super) fn find_item<'a>(list: &'a [Value], keys: &Map<String, Value>) -> Option<&'a Value> {
     let matches = |item: &Value, lenient: bool| {
         keys.iter().all(|(name, value)| match item.get(name) {
             Some(own) => own == value,

@@ -15,7 +15,7 @@ mod step;
 pub use self::{
     closing::CLOSED_BACKEND,
     compare::{ChangeKind, Comparison, FieldChange, compare, lost_fields, sent_mark},
-    contribution::{ContributionAction, ContributionField, ContributionRecord, ContributionStep},
+    contribution::{ContributionAction, ContributionField, ContributionRecord, ContributionStep, contribution_patch},
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState, SourceSecret},
     managed::{FieldSet, FieldStep, ManagedBy, managers},

@@ -187,7 +187,10 @@ pub fn plan_delete(live: &LiveState) -> Plan {
         secrets: Vec::new(),
         contributions: contribution::plan(&BTreeMap::new(), &live.targets, records, false),
         policies: Vec::new(),
-        record: live.parent.as_ref().map(|parent| format!("ConfigMap {}/{} goes", parent.set.namespace, parent.set.name)),
+        record: live
+            .parent
+            .as_ref()
+            .map(|parent| format!("ConfigMap {}/{} goes", parent.set.namespace, parent.set.name)),
         adopt: false,
         versions: versions(live),
         references: BTreeSet::new(),
@@ -314,7 +317,9 @@ fn foreign_owner(value: &Value, set: &SetIdentity, live: &LiveState) -> Option<O
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|owner| format!("{} {}", owner["kind"].as_str().unwrap_or("?"), owner["name"].as_str().unwrap_or("?")))
+                .map(|owner| {
+                    format!("{} {}", owner["kind"].as_str().unwrap_or("?"), owner["name"].as_str().unwrap_or("?"))
+                })
                 .collect();
             names.extend(all.into_iter().filter(|entry| entry.subresource.is_empty()).map(|entry| entry.manager));
             names.dedup();
@@ -374,7 +379,9 @@ fn difference(wanted: &Object, found: &LiveObject, manager: &str) -> (Vec<FieldC
         changes.retain(|change| change.path != mark);
     }
     if is_secret(&desired) {
-        for change in changes.iter_mut().filter(|change| change.path.starts_with("data") || change.path.starts_with("stringData")) {
+        for change in
+            changes.iter_mut().filter(|change| change.path.starts_with("data") || change.path.starts_with("stringData"))
+        {
             change.before = change.before.as_ref().map(|_| redacted());
             change.after = change.after.as_ref().map(|_| redacted());
         }
@@ -459,7 +466,9 @@ fn secret_action(
     let Some(source) = live.sources.get(&(secret.namespace.clone(), secret.source.clone())) else {
         let (namespace, name) = (&secret.namespace, &secret.source);
         return SecretAction::Blocked {
-            reason: format!("Secret {namespace}/{name} is not there; create it with one key per user, then apply again"),
+            reason: format!(
+                "Secret {namespace}/{name} is not there; create it with one key per user, then apply again"
+            ),
         };
     };
     let transform = serde_json::to_string(&secret.transform).unwrap_or_default();

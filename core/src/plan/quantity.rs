@@ -53,7 +53,9 @@ mod tests {
 
     #[test]
     fn one_value_in_several_ways() {
-        for (a, b) in [("1000m", "1"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1.50", "1.5"), ("-1", "-1000m")] {
+        for (a, b) in
+            [("1000m", "1"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1.50", "1.5"), ("-1", "-1000m")]
+        {
             assert_eq!(quantity_value(a), quantity_value(b), "{a} {b}");
             assert!(quantity_value(a).is_some());
         }

@@ -194,8 +194,7 @@ impl ParentState {
         let Some(installation) = metadata("labels", LABEL_INSTALLATION) else {
             return Err(format!("{whole} has no label {LABEL_INSTALLATION}"));
         };
-        let set =
-            SetIdentity { installation, data_plane: metadata("labels", LABEL_DATA_PLANE), namespace, name };
+        let set = SetIdentity { installation, data_plane: metadata("labels", LABEL_DATA_PLANE), namespace, name };
         if metadata("labels", LABEL_ID).as_deref() != Some(set.id().as_str()) {
             return Err(format!("the label {LABEL_ID} of {whole} is not {}", set.id()));
         }

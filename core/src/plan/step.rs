@@ -173,7 +173,6 @@ pub struct Step {
     pub uid: Option<String>,
 }
 
-
 impl Step {
     /// Whether the object is written or deleted.
     pub const fn is_write(&self) -> bool {
@@ -425,7 +424,9 @@ impl fmt::Display for Plan {
             writeln!(f, "- {} goes with {} objects", former.set, former.deletes.len())?;
         }
         for step in &self.steps {
-            if matches!(step.action, Action::Unchanged) && step.gate.as_ref().is_none_or(|gate| gate.opening == Opening::Steady) {
+            if matches!(step.action, Action::Unchanged)
+                && step.gate.as_ref().is_none_or(|gate| gate.opening == Opening::Steady)
+            {
                 continue;
             }
             let sign = match step.action {
