@@ -12,10 +12,12 @@ mod live;
 mod lock;
 mod parent;
 mod reader;
+mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, channel::mpsc, future, stream};
+use serde_json::Value;
 
 use self::{
     apply::Applier,
@@ -26,10 +28,14 @@ pub use self::{
     error::ClusterError,
     event::{ApplyEvent, ApplyItem, ApplyOptions, ApplyOutcome, Blocked},
     reader::KubeReader,
+    status::{
+        EndpointStatus, GatewayStatus, Health, ListenerStatus, ParentStatus, PolicyStatus, PromiseStatus, Reason,
+        RouteStatus, Status,
+    },
 };
 use crate::{
     compile::Release,
-    plan::{self, LiveState, ParentState, Plan, PlanOptions, SetIdentity},
+    plan::{self, Identity, LiveState, ParentState, Plan, PlanOptions, SetIdentity},
 };
 
 /// How a cluster is spoken to.
@@ -188,6 +194,60 @@ impl Cluster {
     pub async fn sets(&self, data_plane: &str) -> Result<Vec<ParentState>, ClusterError> {
         let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
         Ok(parents.into_iter().filter(|parent| parent.set.data_plane.as_deref() == Some(data_plane)).collect())
+    }
+
+    /// How a release is, with its roles and promises.
+    ///
+    /// # Errors
+    /// The cluster cannot be read.
+    pub async fn status(&self, release: &Release) -> Result<Status, ClusterError> {
+        let set = self.set(&release.data_plane, &release.module.name);
+        let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
+        let parent = parents.iter().find(|parent| parent.set == set);
+        let mut objects = self.observed(parent, &parents).await?;
+        // What the label does not lead to: an existing Gateway, an object whose label somebody has removed.
+        for entry in &release.objects {
+            let key = entry.key();
+            if !objects.contains_key(&Identity::from(&key))
+                && let Some(value) = self.http.get(&key).await?
+            {
+                objects.insert(Identity::from(&key), value);
+            }
+        }
+        Ok(status::evaluate(&release.data_plane, parent, &objects, Some(release)))
+    }
+
+    /// How a data plane is, from what the cluster records alone; without roles and promises.
+    ///
+    /// # Errors
+    /// The cluster cannot be read.
+    pub async fn status_of(&self, data_plane: &str) -> Result<Status, ClusterError> {
+        let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
+        let parent = parents.iter().find(|parent| parent.set.data_plane.as_deref() == Some(data_plane));
+        let objects = self.observed(parent, &parents).await?;
+        Ok(status::evaluate(data_plane, parent, &objects, None))
+    }
+
+    async fn observed(
+        &self,
+        parent: Option<&ParentState>,
+        parents: &[ParentState],
+    ) -> Result<BTreeMap<Identity, Value>, ClusterError> {
+        let mut objects = BTreeMap::new();
+        let Some(parent) = parent else { return Ok(objects) };
+        let own = parent.set.id();
+        for (identity, found) in live::members(&self.http, parent, &BTreeMap::new()).await? {
+            objects.insert(identity, found.value);
+        }
+        for shared in parents.iter().filter(|parent| parent.set.data_plane.is_none()) {
+            for (identity, found) in live::members(&self.http, shared, &BTreeMap::new()).await? {
+                let references = shared.record.references.get(&identity.to_string());
+                if references.is_some_and(|references| references.contains(&own)) {
+                    objects.insert(identity, found.value);
+                }
+            }
+        }
+        Ok(objects)
     }
 
     fn set(&self, data_plane: &str, module: &str) -> SetIdentity {
