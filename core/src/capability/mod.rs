@@ -124,6 +124,22 @@ impl Capabilities {
         self
     }
 
+    /// Adds those of another table; what is there keeps its granularity and gains evidence.
+    pub fn extend(&mut self, other: Self) {
+        for (name, capability) in other.0 {
+            match self.0.get_mut(&name) {
+                Some(own) => {
+                    own.evidence.extend(capability.evidence);
+                    own.evidence.sort();
+                    own.evidence.dedup();
+                }
+                None => {
+                    self.0.insert(name, capability);
+                }
+            }
+        }
+    }
+
     /// Takes a capability away: a negative test, or the operator's word, beats all other evidence.
     pub fn remove(&mut self, name: &CapabilityName) -> Option<Capability> {
         self.0.remove(name)

@@ -269,7 +269,7 @@ pub enum TlsMode {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Address {
     /// An IPv4 or IPv6 address.
-    Ip(#[schemars(with = "String")] std::net::IpAddr),
+    Ip(#[schemars(with = "String", extend("format" = "ip"))] std::net::IpAddr),
     /// A DNS name.
     Hostname(DnsSubdomain),
 }

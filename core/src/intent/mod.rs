@@ -3,10 +3,14 @@
 //! The types are lenient (an unknown field is ignored), so that one stored object with a newer field never blocks the
 //! others; the file loader is strict.
 
+pub mod check;
+pub mod codes;
 mod component;
 mod data_plane;
 mod document;
+pub mod load;
 pub mod policies;
+pub mod schema;
 
 pub use component::{
     Backend, ComponentSpec, DataPlanePicker, Endpoint, EndpointOverride, EndpointType, GrpcMethodMatch, HeaderMatch,

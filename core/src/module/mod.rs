@@ -36,6 +36,13 @@ pub trait GatewayModule: Send + Sync {
     /// the nearest older one it knows, as the metadata list them.
     fn declared(&self, version: &ModuleVersion) -> Capabilities;
 
+    /// Capabilities that the operator claims by `gateway.parameters`, with operator evidence, to be added to those that
+    /// are declared. The default takes no claims; claims never carry a security policy or the isolation of Gateways.
+    fn claimed(&self, parameters: &serde_json::Map<String, serde_json::Value>) -> Capabilities {
+        let _ = parameters;
+        Capabilities::new()
+    }
+
     /// JSON Schema of `gateway.parameters`; `None` when the module takes none.
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         None

@@ -156,6 +156,10 @@ pub struct BackendTopology {
     pub source: FieldRef,
     /// Whether the backend stands in the document.
     pub declared: bool,
+    /// Whether the Service is that of the endpoint.
+    pub endpoint_service: bool,
+    /// Whether the port is that of the endpoint.
+    pub endpoint_port: bool,
 }
 
 /// Layer that a policy comes from (GEP-713), most binding last.

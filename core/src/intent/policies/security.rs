@@ -173,11 +173,11 @@ pub struct ClaimRequirement {
 pub struct IpAccess {
     /// Only these. None written: everyone who is not denied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), with = "Vec<String>")]
+    #[schemars(length(max = 256), with = "Vec<String>", extend("items" = serde_json::json!({ "type": "string", "format": "cidr" })))]
     pub allow: Vec<IpNet>,
     /// None of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), with = "Vec<String>")]
+    #[schemars(length(max = 256), with = "Vec<String>", extend("items" = serde_json::json!({ "type": "string", "format": "cidr" })))]
     pub deny: Vec<IpNet>,
 }
 
