@@ -38,8 +38,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Run {
     let (_, planes) = args.intent.compile()?;
     input::stop_on_errors(&planes)?;
-    let schemas =
-        Schemas::load_folder(&args.schemas, args.intent.channel).map_err(|error| Failure::Failed(error.to_string()))?;
+    let channel = args.intent.channel.unwrap_or_default();
+    let schemas = Schemas::load_folder(&args.schemas, channel).map_err(|error| Failure::Failed(error.to_string()))?;
     let checked: Vec<(ObjectKey, &str, Validation)> = planes
         .iter()
         .filter_map(|plane| plane.compiled.release.as_ref())
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Run {
         "{} objects are valid under the CRDs in {}, {} channel",
         checked.len(),
         args.schemas.display(),
-        args.intent.channel
+        channel
     ));
     Ok(())
 }
