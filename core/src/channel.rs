@@ -52,6 +52,7 @@ impl FromStr for Channel {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

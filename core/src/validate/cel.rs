@@ -25,7 +25,7 @@ use super::{Stage, UncheckedRule, Violation, list_keys, pointer};
 /// Rules of one node of a schema and of everything below it; nodes without rules are left out.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    rules: Vec<CompiledRule>,
+    here: Vec<CompiledRule>,
     properties: BTreeMap<String, Rules>,
     items: Option<Box<Rules>>,
     additional: Option<Box<Rules>>,
@@ -63,12 +63,36 @@ pub(super) struct Evaluator {
 
 impl Default for Evaluator {
     fn default() -> Self {
-        Self {
-            context: Context::default().with_all(),
-            timestamp: parse("timestamp(text)").ok(),
-            duration: parse("duration(text)").ok(),
-        }
+        Self { context: context(), timestamp: parse("timestamp(text)").ok(), duration: parse("duration(text)").ok() }
     }
+}
+
+/// The functions of Kubernetes, and `type()`, which kube-cel 0.8 lacks.
+fn context() -> Context<'static> {
+    let mut context = Context::default().with_all();
+    for name in ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"] {
+        context.add_variable_from_value(name, type_value(name));
+    }
+    context.add_function("type", |value: cel::Value| -> Result<cel::Value, ExecutionError> {
+        Ok(match value {
+            cel::Value::List(_) => type_value("list"),
+            cel::Value::Map(_) => type_value("map"),
+            cel::Value::Int(_) => type_value("int"),
+            cel::Value::UInt(_) => type_value("uint"),
+            cel::Value::Float(_) => type_value("double"),
+            cel::Value::String(_) => type_value("string"),
+            cel::Value::Bytes(_) => type_value("bytes"),
+            cel::Value::Bool(_) => type_value("bool"),
+            cel::Value::Null => type_value("null_type"),
+            _ => type_value("other"),
+        })
+    });
+    context
+}
+
+/// A type as a value: a text that no rule writes, as there is no type of types here.
+fn type_value(name: &str) -> cel::Value {
+    cel::Value::String(Arc::new(format!("\u{0}type {name}")))
 }
 
 impl Rules {
@@ -90,13 +114,13 @@ impl Rules {
         node.items = schema.get("items").and_then(Self::compile_node).map(Box::new);
         node.additional = schema.get("additionalProperties").and_then(Self::compile_node).map(Box::new);
         let is_empty =
-            node.rules.is_empty() && node.properties.is_empty() && node.items.is_none() && node.additional.is_none();
+            node.here.is_empty() && node.properties.is_empty() && node.items.is_none() && node.additional.is_none();
         (!is_empty).then_some(node)
     }
 
     fn add_rules(&mut self, schema: &Value) {
         let declared = schema.get("x-kubernetes-validations").and_then(Value::as_array);
-        self.rules.extend(declared.into_iter().flatten().map(CompiledRule::compile));
+        self.here.extend(declared.into_iter().flatten().map(CompiledRule::compile));
         // rules in a branch of allOf always apply; the API server refuses CRDs with rules in other branches
         for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             self.add_rules(branch);
@@ -105,9 +129,9 @@ impl Rules {
 
     /// Number of rules, and the rules that cannot be compiled with the reason.
     pub(super) fn census(&self) -> (usize, Vec<(String, String)>) {
-        let mut count = self.rules.len();
+        let mut count = self.here.len();
         let mut broken: Vec<_> = self
-            .rules
+            .here
             .iter()
             .filter_map(|rule| rule.programs.as_ref().err().map(|reason| (rule.text.clone(), reason.clone())))
             .collect();
@@ -171,8 +195,8 @@ impl Evaluator {
     }
 
     fn walk(&self, rules: &Rules, schema: &Value, value: &Value, old: Option<&Value>, at: &str, out: &mut Outcome) {
-        if !rules.rules.is_empty() {
-            self.evaluate(&rules.rules, schema, value, old, at, out);
+        if !rules.here.is_empty() {
+            self.evaluate(&rules.here, schema, value, old, at, out);
         }
         let child_schema = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
         if let Value::Object(fields) = value {
@@ -338,6 +362,8 @@ fn is_gap(error: &ExecutionError) -> bool {
         error,
         ExecutionError::NoSuchKey(_)
             | ExecutionError::FunctionError { .. }
+            // an argument failed, mostly because it is an absent field; the number of arguments is type-checked
+            | ExecutionError::MissingArgumentOrTarget
             | ExecutionError::DivisionByZero(_)
             | ExecutionError::RemainderByZero(_)
             | ExecutionError::Overflow(..)
@@ -442,6 +468,7 @@ fn below(at: &str, field_path: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 
@@ -506,6 +533,24 @@ mod tests {
             let outcome = check(&schema, &json!({"list": [1]}), old.as_ref());
             assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (failures, 0), "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn types_can_be_compared() {
+        let rule =
+            "type(self) == int && int(self) > 1 || type(self) == string && quantity(self).isLessThan(quantity('4Gi'))";
+        let schema = json!({"x-kubernetes-int-or-string": true, "x-kubernetes-validations": [{"rule": rule}]});
+        for (value, failures) in [(json!(2), 0), (json!(1), 1), (json!("1Gi"), 0), (json!("5Gi"), 1)] {
+            let outcome = check(&schema, &value, None);
+            assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (failures, 0), "{value}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_absent_field_fails_a_rule_that_needs_it() {
+        let schema = json!({"x-kubernetes-validations": [{"rule": "size(self.a) > 0"}, {"rule": "self.a == 1"}]});
+        let outcome = check(&schema, &json!({}), None);
+        assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (2, 0), "{outcome:?}");
     }
 
     #[test]

@@ -326,6 +326,7 @@ fn parse_file(path: &Path) -> Result<Vec<Value>, SchemaError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 
