@@ -27,6 +27,7 @@ pub use control_plane::crds::{self, Channel};
 pub use control_plane::namespaces::{self, create_namespace};
 pub use control_plane::options::{Form, Options};
 pub use control_plane::schemas::{self, schemas_or_explain};
+pub use control_plane::stand_in::{self, StandIn, StandInOptions};
 
 pub use control_plane::ControlPlane;
 pub use error::Error;

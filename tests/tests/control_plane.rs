@@ -107,7 +107,7 @@ async fn installs_definitions_that_reject_what_the_rules_forbid() {
     };
     routes.create(&PostParams::default(), &route(false)).await.unwrap();
     let refused = routes.create(&PostParams::default(), &route(true)).await.unwrap_err();
-    assert!(refused.to_string().contains("requestRedirect"), "{refused}");
+    assert!(refused.to_string().contains("but not both"), "{refused}");
 
     // The policy of the release guards it; it is compiled some moments after it is stored.
     let start = Instant::now();

@@ -139,7 +139,8 @@ struct Definition {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct DefinitionStatus {
-    conditions: Vec<Condition>,
+    /// `null` until the first controller has looked at the definition.
+    conditions: Option<Vec<Condition>>,
 }
 
 #[derive(Deserialize)]
@@ -176,5 +177,5 @@ async fn is_established(client: &Client, name: &str) -> Result<bool, Error> {
         .body(Vec::new())
         .map_err(|error| failed()(kube::Error::HttpError(error)))?;
     let definition: Definition = client.request(request).await.map_err(failed())?;
-    Ok(definition.status.conditions.iter().any(|condition| condition.r#type == "Established" && condition.status == "True"))
+    Ok(definition.status.conditions.iter().flatten().any(|condition| condition.r#type == "Established" && condition.status == "True"))
 }

@@ -14,7 +14,7 @@ mod pki;
 mod process;
 mod ready;
 pub mod schemas;
-// stand_in comes next
+pub mod stand_in;
 
 use std::path::Path;
 
