@@ -1,1 +1,37 @@
-//! Facade of Gateway Modules.
+//! Facade of Gateway Modules: the core, and the adapters that the features choose.
+//!
+//! Naming this crate is what links the adapters; an application that names only the core has none.
+
+mod crds;
+mod offline;
+
+pub use gateway_modules_core as core;
+
+pub use self::crds::InstalledCrds;
+pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
+
+pub use gateway_modules_core::module::{Registry, RegistryError};
+
+#[cfg(feature = "generic")]
+pub use gateway_module_generic as generic;
+#[cfg(feature = "kgateway")]
+pub use gateway_module_kgateway as kgateway;
+
+/// The module of a data plane that names none, where no gateway is installed.
+pub const DEFAULT_MODULE: &str = "kgateway";
+
+/// The modules that the features have compiled in.
+///
+/// # Errors
+/// Two crates register one name, or an adapter needs a newer core.
+pub fn registry() -> Result<Registry, RegistryError> {
+    // Also finds adapters of other crates that the application links.
+    #[allow(unused_mut)]
+    let mut registry = Registry::linked()?;
+    // Again by hand, which changes nothing where life before main runs, and is all there is where it does not.
+    #[cfg(feature = "generic")]
+    generic::register(&mut registry)?;
+    #[cfg(feature = "kgateway")]
+    kgateway::register(&mut registry)?;
+    Ok(registry)
+}

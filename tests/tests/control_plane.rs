@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, panic, thread};
 
-use gateway_modules_testkit::{Channel, ControlPlane, Error, Form, Options, crds, create_namespace, schemas_or_explain};
+use gateway_modules_testkit::{
+    Channel, ControlPlane, Error, Form, Options, crds, create_namespace, schemas_or_explain,
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -72,10 +74,12 @@ async fn serves_writes_conflicts_users_and_an_audit_log() {
     }
 
     let log = control_plane.audit_log().await.unwrap();
-    let writes: Vec<_> =
-        log.iter().filter(|entry| entry.user == "admin" && entry.resource == "configmaps").collect();
+    let writes: Vec<_> = log.iter().filter(|entry| entry.user == "admin" && entry.resource == "configmaps").collect();
     let [applied, dry, refused] = writes.as_slice() else { panic!("{writes:#?}") };
-    assert_eq!((applied.verb.as_str(), applied.namespace.as_str(), applied.name.as_str()), ("patch", "team", "settings"));
+    assert_eq!(
+        (applied.verb.as_str(), applied.namespace.as_str(), applied.name.as_str()),
+        ("patch", "team", "settings")
+    );
     assert_eq!(applied.query["fieldValidation"], "Strict");
     assert_eq!(applied.query["fieldManager"], "ours");
     assert_eq!(applied.request_object.as_ref().unwrap()["data"], json!({"key": "a"}));

@@ -1,1 +1,71 @@
-//! Gateway module for kgateway, the default gateway.
+//! Gateway module for [kgateway](https://kgateway.dev), the default gateway.
+
+mod capabilities;
+mod policies;
+mod provisioning;
+mod resources;
+
+use gateway_modules_core::{
+    capability::Capabilities,
+    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    register_adapter,
+    resolve::DataPlaneTopology,
+};
+
+pub use self::provisioning::{Parameters, Resources, ServiceType};
+
+/// kgateway.
+#[derive(Clone, Debug)]
+pub struct Kgateway {
+    metadata: Metadata,
+}
+
+impl Kgateway {
+    /// The module.
+    pub const fn new() -> Self {
+        Self {
+            metadata: Metadata {
+                name: "kgateway",
+                title: "kgateway",
+                controllers: &["kgateway.dev/kgateway"],
+                // The controller makes the class itself (`pkg/kgateway/wellknown/controller.go`).
+                default_class: Some("kgateway"),
+                default_namespace: "kgateway-system",
+                versions: &["2.3", "2.4"],
+                default_version: "2.4",
+                maturity: Maturity::Beta,
+                homepage: "https://kgateway.dev",
+            },
+        }
+    }
+}
+
+impl Default for Kgateway {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GatewayModule for Kgateway {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn declared(&self, version: &ModuleVersion) -> Capabilities {
+        capabilities::declared(version)
+    }
+
+    fn parameters_schema(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
+        provisioning::provision(plane, cx)
+    }
+
+    fn map(&self, target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping {
+        policies::map(target, cx)
+    }
+}
+
+register_adapter!("kgateway", Kgateway::new);

@@ -1,0 +1,177 @@
+//! What a gateway can do, one name per ability, each with its evidence.
+
+mod evidence;
+pub mod names;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::evidence::{Evidence, EvidenceKind};
+use crate::intent::policies::PolicyKind;
+
+/// Name of a capability: a feature of Gateway API (`HTTPRouteCORS`, from its `pkg/features`), or one of this project's with
+/// a `/` in it (`policy/rate-limit-local`, `field/HTTPRoute/rules.retry`, `gateway/isolation`). An open set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CapabilityName(Cow<'static, str>);
+
+impl CapabilityName {
+    /// A name known at compile time.
+    pub const fn of(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The capability of a policy kind: `policy/<kind>`.
+    pub fn policy(kind: PolicyKind) -> Self {
+        Self(Cow::Owned(format!("policy/{kind}")))
+    }
+
+    /// A part of a policy kind that only some gateways have: `policy/<kind>/<part>`, for example
+    /// `policy/rate-limit-local/key/client-ip`.
+    pub fn policy_part(kind: PolicyKind, part: &str) -> Self {
+        Self(Cow::Owned(format!("policy/{kind}/{part}")))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for CapabilityName {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+impl fmt::Display for CapabilityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The smallest thing that a capability can be bound to without reaching further than asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Granularity {
+    /// One rule of a route.
+    Rule,
+    /// One route.
+    Route,
+    /// One backend Service, whoever routes to it.
+    Backend,
+    /// One listener of a Gateway.
+    Listener,
+    /// One Gateway.
+    Gateway,
+    /// All Gateways of a class.
+    Class,
+    /// All Gateways in the cluster.
+    Cluster,
+}
+
+/// One capability of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Capability {
+    /// What it can be bound to.
+    pub granularity: Granularity,
+    /// Whether it needs the CRDs of Gateway API's experimental channel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub experimental: bool,
+    /// Why it is believed, strongest first; never empty.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What a gateway can do, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Capabilities(BTreeMap<CapabilityName, Capability>);
+
+impl Capabilities {
+    /// No capability.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a capability; evidence for one that is there is added to it.
+    pub fn declare(&mut self, name: CapabilityName, granularity: Granularity, evidence: Evidence) -> &mut Self {
+        let capability =
+            self.0.entry(name).or_insert(Capability { granularity, experimental: false, evidence: Vec::new() });
+        capability.granularity = granularity;
+        capability.evidence.push(evidence);
+        capability.evidence.sort();
+        capability.evidence.dedup();
+        self
+    }
+
+    /// Adds a capability that needs the experimental channel's CRDs.
+    pub fn declare_experimental(
+        &mut self,
+        name: CapabilityName,
+        granularity: Granularity,
+        evidence: Evidence,
+    ) -> &mut Self {
+        self.declare(name.clone(), granularity, evidence);
+        if let Some(capability) = self.0.get_mut(&name) {
+            capability.experimental = true;
+        }
+        self
+    }
+
+    /// Adds those of another table; what is there keeps its granularity and gains evidence.
+    pub fn extend(&mut self, other: Self) {
+        for (name, capability) in other.0 {
+            match self.0.get_mut(&name) {
+                Some(own) => {
+                    own.evidence.extend(capability.evidence);
+                    own.evidence.sort();
+                    own.evidence.dedup();
+                }
+                None => {
+                    self.0.insert(name, capability);
+                }
+            }
+        }
+    }
+
+    /// Takes a capability away: a negative test, or the operator's word, beats all other evidence.
+    pub fn remove(&mut self, name: &CapabilityName) -> Option<Capability> {
+        self.0.remove(name)
+    }
+
+    /// Keeps only what works with the standard channel's CRDs.
+    pub fn retain_standard_channel(&mut self) {
+        self.0.retain(|_, capability| !capability.experimental);
+    }
+
+    /// Whether it is there.
+    pub fn has(&self, name: &CapabilityName) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// One capability.
+    pub fn get(&self, name: &CapabilityName) -> Option<&Capability> {
+        self.0.get(name)
+    }
+
+    /// All, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&CapabilityName, &Capability)> {
+        self.0.iter()
+    }
+
+    /// The names.
+    pub fn names(&self) -> BTreeSet<CapabilityName> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

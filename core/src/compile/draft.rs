@@ -1,0 +1,124 @@
+//! Rules of a route before their places are settled: what adapters insert may still move them.
+
+use serde_json::{Map, Value, json};
+
+use super::ledger::ClaimId;
+use crate::{
+    intent::policies::PolicyKind,
+    resolve::{RouteTopology, RuleTopology},
+};
+
+/// A rule in the making.
+#[derive(Clone, Debug)]
+pub(super) struct RuleDraft<'a> {
+    pub(super) rule: &'a RuleTopology,
+    /// `matches`, as Gateway API writes them.
+    pub(super) matches: Vec<Value>,
+    /// Filters, sorted by the request-path order of their kinds when the rule is written.
+    pub(super) filters: Vec<FilterDraft>,
+    /// `backendRefs`, as Gateway API writes them.
+    pub(super) backends: Vec<Value>,
+    /// Other fields of the rule: `timeouts`, `retry`.
+    pub(super) fields: Map<String, Value>,
+    /// Claims about bytes of the rule, with pointers from the rule.
+    pub(super) cites: Vec<(ClaimId, String)>,
+    /// Whether the name is written (the gateway may ignore it).
+    pub(super) named: bool,
+}
+
+/// A filter in the making.
+#[derive(Clone, Debug)]
+pub(super) struct FilterDraft {
+    pub(super) kind: PolicyKind,
+    pub(super) value: Value,
+    /// Claims about bytes of the filter, with pointers from the filter.
+    pub(super) cites: Vec<(ClaimId, String)>,
+}
+
+impl<'a> RuleDraft<'a> {
+    pub(super) fn new(rule: &'a RuleTopology) -> Self {
+        Self {
+            rule,
+            matches: Vec::new(),
+            filters: Vec::new(),
+            backends: Vec::new(),
+            fields: Map::new(),
+            cites: Vec::new(),
+            named: false,
+        }
+    }
+
+    pub(super) fn filter(&mut self, kind: PolicyKind, value: Value, cites: Vec<(ClaimId, String)>) {
+        self.filters.push(FilterDraft { kind, value, cites });
+    }
+
+    /// The rule as Gateway API writes it, and all claims with pointers from the rule.
+    pub(super) fn write(&self) -> (Value, Vec<(ClaimId, String)>) {
+        let mut cites = self.cites.clone();
+        let mut rule = Map::new();
+        if self.named {
+            rule.insert("name".into(), self.rule.name.clone().into());
+        }
+        if !self.matches.is_empty() {
+            rule.insert("matches".into(), self.matches.clone().into());
+        }
+        let mut filters: Vec<_> = self.filters.iter().collect();
+        // A stable sort: filters of one kind keep the order in which they were added.
+        filters.sort_by_key(|filter| request_path_order(filter.kind));
+        if !filters.is_empty() {
+            rule.insert("filters".into(), filters.iter().map(|filter| filter.value.clone()).collect());
+        }
+        for (index, filter) in filters.iter().enumerate() {
+            cites.extend(filter.cites.iter().map(|(claim, pointer)| (*claim, format!("/filters/{index}{pointer}"))));
+        }
+        if !self.backends.is_empty() {
+            rule.insert("backendRefs".into(), self.backends.clone().into());
+        }
+        for (name, value) in &self.fields {
+            rule.insert(name.clone(), value.clone());
+        }
+        (Value::Object(rule), cites)
+    }
+
+    /// The rule in the form that lets nothing through: it matches as ever, and its backend does not exist, so that the
+    /// gateway answers 500. Filters go, since a redirect, a mirror or a fixed answer needs no backend.
+    pub(super) fn write_closed(&self, backend_kind: Option<&str>) -> Value {
+        let mut rule = Map::new();
+        if self.named {
+            rule.insert("name".into(), self.rule.name.clone().into());
+        }
+        if !self.matches.is_empty() {
+            rule.insert("matches".into(), self.matches.clone().into());
+        }
+        let kind = backend_kind.unwrap_or("Service");
+        rule.insert("backendRefs".into(), json!([{"group": "", "kind": kind, "name": CLOSED_BACKEND, "port": 1}]));
+        Value::Object(rule)
+    }
+}
+
+/// Name of the Service that does not exist.
+pub(super) const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
+
+/// Order of the kinds on the way of a request: who may come in, how often, what is changed, where it goes.
+fn request_path_order(kind: PolicyKind) -> u8 {
+    match kind {
+        PolicyKind::Cors => 0,
+        PolicyKind::IpAccess => 1,
+        PolicyKind::Jwt | PolicyKind::ApiKey | PolicyKind::BasicAuth => 2,
+        PolicyKind::ExternalAuthorization => 3,
+        PolicyKind::ClaimsAuthorization => 4,
+        PolicyKind::RateLimitLocal | PolicyKind::RateLimitGlobal => 5,
+        PolicyKind::FaultInjection => 6,
+        PolicyKind::BodySizeLimit => 7,
+        PolicyKind::HeaderModification => 8,
+        PolicyKind::Mirror => 9,
+        PolicyKind::UrlRewrite => 10,
+        PolicyKind::Redirect | PolicyKind::DirectResponse => 11,
+        _ => 12,
+    }
+}
+
+/// A text for the report that says where a rule is.
+pub(super) fn place(route: &RouteTopology, rule: &RuleTopology) -> String {
+    if route.rules.len() > 1 { format!("{} rule {}", route.binding, rule.name) } else { route.binding.to_string() }
+}

@@ -1,0 +1,678 @@
+//! Policies that standard fields of routes have not realised: who is asked, for which target, and what is made of the answer.
+//!
+//! An effect wider than the binding is refused: what a gateway binds to a Service, a listener or a Gateway is emitted only
+//! where every route there asks for the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    Phase, Role,
+    compilation::Compilation,
+    draft::{self, FilterDraft},
+    ledger::{ClaimId, covers},
+    routes::RouteDraft,
+    standard_attached,
+};
+use crate::{
+    capability::{CapabilityName, EvidenceKind, Granularity},
+    intent::{EndpointType, FieldRef, policies::PolicyKind},
+    module::{
+        BackendScope, Citation, Enforcement, FieldOutcome, Fragment, GatewayScope, Mapping, PolicyTarget, RouteEdit,
+        RouteScope, Scope, SharedKey,
+    },
+    object::{Object, ObjectKey},
+    resolve::{self, EffectivePolicies},
+};
+
+/// A fragment of a shared object, the claims about it, and the components that need it.
+type FragmentEntry = (Fragment, Vec<ClaimId>, String);
+
+/// Which rule of which route.
+pub(super) type RuleIndex = (usize, usize);
+
+/// A security policy in force for some rules, and the objects that realise it.
+pub(super) struct Enforced {
+    pub(super) rules: Vec<RuleIndex>,
+    pub(super) kind: PolicyKind,
+    pub(super) field: FieldRef,
+    pub(super) enforcement: Enforcement,
+    pub(super) objects: Vec<ObjectKey>,
+}
+
+/// One text for the values of some kinds: equal texts mean that the same policies of the same fields are in force.
+pub(super) fn fingerprint(policies: &EffectivePolicies, kinds: &BTreeSet<PolicyKind>) -> String {
+    kinds.iter().filter_map(|kind| policies.field(*kind).map(|field| format!("{kind}={field};"))).collect()
+}
+
+/// Maps everything that is left; returns the security policies that are in force.
+pub(super) fn map(compilation: &mut Compilation<'_>, drafts: &mut [RouteDraft<'_>]) -> Vec<Enforced> {
+    let mut enforced = Vec::new();
+    let mut fragments: BTreeMap<SharedKey, Vec<FragmentEntry>> = BTreeMap::new();
+    let scopes = sort_by_scope(compilation, drafts);
+    for (index, kinds) in scopes.route.iter().enumerate() {
+        map_route(compilation, drafts, index, kinds, &mut enforced, &mut fragments);
+    }
+    map_backends(compilation, drafts, &scopes.backend, &mut enforced, &mut fragments);
+    map_gateways(compilation, drafts, &scopes.gateway, &mut enforced, &mut fragments);
+    assemble(compilation, fragments);
+    enforced
+}
+
+#[derive(Default)]
+struct Scopes {
+    /// Per route and rule: kinds for the route scope.
+    route: Vec<Vec<BTreeSet<PolicyKind>>>,
+    /// Kinds for Services, with the rules that ask for them.
+    backend: BTreeMap<PolicyKind, BTreeSet<RuleIndex>>,
+    /// Kinds for Gateways, with the rules that ask for them.
+    gateway: BTreeMap<PolicyKind, BTreeSet<RuleIndex>>,
+}
+
+/// By the granularity of each capability; what the gateway does not have is refused here.
+fn sort_by_scope(compilation: &mut Compilation<'_>, drafts: &[RouteDraft<'_>]) -> Scopes {
+    let mut scopes = Scopes::default();
+    for (index, route) in drafts.iter().enumerate() {
+        let mut rules = Vec::new();
+        for (number, remaining) in route.remaining.iter().enumerate() {
+            let mut here = BTreeSet::new();
+            for (kind, missing) in remaining {
+                let place = draft::place(route.route, route.rules[number].rule);
+                let Some(field) = route.rules[number].rule.policies.field(*kind).cloned() else { continue };
+                match scope_of(compilation, route.route.kind, *kind, missing) {
+                    Ok(Granularity::Rule | Granularity::Route) => {
+                        here.insert(*kind);
+                    }
+                    Ok(Granularity::Backend) => {
+                        scopes.backend.entry(*kind).or_default().insert((index, number));
+                    }
+                    Ok(Granularity::Listener | Granularity::Gateway) => {
+                        scopes.gateway.entry(*kind).or_default().insert((index, number));
+                    }
+                    Ok(Granularity::Class | Granularity::Cluster) => {
+                        let reason = format!(
+                            "{} binds it to all Gateways of the class or the cluster, which reaches further than the endpoint",
+                            compilation.gateway_title()
+                        );
+                        compilation.refuse(
+                            &field,
+                            &place,
+                            reason,
+                            vec!["set it where the gateway is installed".to_owned()],
+                        );
+                    }
+                    Err((reason, alternatives)) => compilation.refuse(&field, &place, reason, alternatives),
+                }
+            }
+            rules.push(here);
+        }
+        scopes.route.push(rules);
+    }
+    scopes
+}
+
+fn scope_of(
+    compilation: &Compilation<'_>,
+    endpoint: EndpointType,
+    kind: PolicyKind,
+    missing: &[CapabilityName],
+) -> Result<Granularity, (String, Vec<String>)> {
+    if let Some(granularity) = standard_attached::granularity(compilation, kind) {
+        return Ok(granularity);
+    }
+    let name = CapabilityName::policy(kind);
+    let Some(capability) = compilation.input.capabilities.get(&name) else {
+        let mut names = missing.to_vec();
+        names.push(name.clone());
+        if missing.iter().any(|missing| compilation.input.experimental.contains(missing)) {
+            names.retain(|missing| compilation.input.experimental.contains(missing));
+        }
+        return Err(compilation.lack_text(&Compilation::kind_text(kind), &names));
+    };
+    let only_claimed = capability.evidence.iter().all(|evidence| evidence.kind == EvidenceKind::Operator);
+    if kind.is_security() && only_claimed {
+        let reason = format!("{name} is only claimed by the operator, and a claim never carries a security policy");
+        return Err((
+            reason,
+            vec!["a module that shows it by a test, a report or the vendor's documentation".to_owned()],
+        ));
+    }
+    if !endpoint.is_http() && endpoint != EndpointType::Grpc {
+        let part = CapabilityName::policy_part(kind, &format!("endpoint/{}", endpoint.as_str()));
+        if !compilation.has(&part) && capability.granularity != Granularity::Backend {
+            let what = format!("{} for {} endpoints", Compilation::kind_text(kind), endpoint.as_str());
+            return Err(compilation.lack_text(&what, &[part]));
+        }
+    }
+    Ok(capability.granularity)
+}
+
+/// One call per set of rules of a route for which the same policies are in force.
+fn map_route(
+    compilation: &mut Compilation<'_>,
+    drafts: &mut [RouteDraft<'_>],
+    index: usize,
+    kinds: &[BTreeSet<PolicyKind>],
+    enforced: &mut Vec<Enforced>,
+    fragments: &mut BTreeMap<SharedKey, Vec<FragmentEntry>>,
+) {
+    let mut groups: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (number, kinds) in kinds.iter().enumerate().filter(|(_, kinds)| !kinds.is_empty()) {
+        let key = fingerprint(&drafts[index].rules[number].rule.policies, kinds);
+        groups.entry(key).or_default().insert(number);
+    }
+    for rules in groups.into_values() {
+        let Some(first) = rules.first().copied() else { continue };
+        let route = &drafts[index];
+        let topology = route.route;
+        let meant: Vec<_> = rules.iter().map(|number| route.rules[*number].rule).collect();
+        let scope =
+            RouteScope::new(topology, route.gateway, &route.gateway_namespace, meant, route.object_refs(&rules));
+        let mut id: Vec<String> = vec![
+            topology.binding.namespace.clone(),
+            topology.binding.component.clone(),
+            topology.binding.endpoint.clone(),
+            topology.binding.visibility.clone(),
+        ];
+        if !scope.all_rules {
+            id.push(route.rules[first].rule.name.clone());
+        }
+        let policies = &route.rules[first].rule.policies;
+        let target = PolicyTarget::new(Scope::Route(scope), policies, kinds[first].clone(), id);
+        let mapping = compilation.input.module.map(&target, &compilation.context());
+        let place = if rules.len() == topology.rules.len() {
+            topology.binding.to_string()
+        } else {
+            draft::place(topology, route.rules[first].rule)
+        };
+        let owner = resolve::owner(&topology.source.document);
+        let fields = policy_fields(policies, &kinds[first]);
+        let indices: Vec<RuleIndex> = rules.iter().map(|number| (index, *number)).collect();
+        let claims = take_mapping(compilation, &mapping, &fields, &[], &place, &owner, fragments);
+        apply_edits(compilation, &mut drafts[index], &rules, &mapping, &claims);
+        note_enforcement(compilation, &mapping, policies, &kinds[first], &indices, &place, enforced);
+    }
+}
+
+fn policy_fields(policies: &EffectivePolicies, kinds: &BTreeSet<PolicyKind>) -> Vec<(PolicyKind, FieldRef)> {
+    kinds.iter().filter_map(|kind| policies.field(*kind).map(|field| (*kind, field.clone()))).collect()
+}
+
+/// Puts objects and claims of an answer in place. `twins` are fields with the same value, which the answer stands for too.
+fn take_mapping(
+    compilation: &mut Compilation<'_>,
+    mapping: &Mapping,
+    fields: &[(PolicyKind, FieldRef)],
+    twins: &[(FieldRef, FieldRef)],
+    place: &str,
+    owner: &str,
+    fragments: &mut BTreeMap<SharedKey, Vec<FragmentEntry>>,
+) -> Vec<Vec<ClaimId>> {
+    let keys: Vec<ObjectKey> = mapping
+        .objects
+        .iter()
+        .map(|(object, kinds)| {
+            let role = Role::Policy { kinds: kinds.clone() };
+            compilation.add(object.clone(), Phase::Policies, role, Some(owner.to_owned()))
+        })
+        .collect();
+    compilation.requires.extend(mapping.requires.iter().cloned());
+    for secret in &mapping.derived_secrets {
+        if !compilation.derived_secrets.contains(secret) {
+            compilation.derived_secrets.push(secret.clone());
+        }
+    }
+    for contribution in &mapping.contributions {
+        if !compilation.contributions.contains(contribution) {
+            compilation.contributions.push(contribution.clone());
+        }
+    }
+    let mut claims = Vec::new();
+    for outcome in &mapping.outcomes {
+        let ids: Vec<ClaimId> = standing_for(outcome, twins)
+            .into_iter()
+            .map(|field| compilation.ledger.claim(field, place, outcome.verdict.clone()))
+            .collect();
+        for (citation, id) in outcome.citations.iter().flat_map(|citation| ids.iter().map(move |id| (citation, *id))) {
+            match citation {
+                Citation::Object { index, pointer } => {
+                    if let Some(key) = keys.get(*index) {
+                        compilation.ledger.cite(id, key.clone(), pointer.clone());
+                    }
+                }
+                Citation::Contribution { index } => {
+                    if let Some(contribution) = mapping.contributions.get(*index) {
+                        compilation.ledger.cite_contribution(id, contribution.target.clone(), "");
+                    }
+                }
+                Citation::Edit { .. } | Citation::Fragment { .. } | Citation::Gateway { .. } => {}
+            }
+        }
+        claims.push(ids);
+    }
+    for (index, fragment) in mapping.fragments.iter().enumerate() {
+        let ids = mapping
+            .outcomes
+            .iter()
+            .zip(&claims)
+            .filter(|(outcome, _)| {
+                outcome
+                    .citations
+                    .iter()
+                    .any(|citation| matches!(citation, Citation::Fragment { index: cited, .. } if *cited == index))
+            })
+            .flat_map(|(_, ids)| ids.iter().copied())
+            .collect();
+        fragments.entry(fragment.key.clone()).or_default().push((fragment.clone(), ids, owner.to_owned()));
+    }
+    for (kind, field) in fields {
+        refuse_unmapped(compilation, mapping, *kind, field, place);
+    }
+    claims
+}
+
+/// The fields that an outcome stands for: its own, and the same one of each policy with the same value.
+fn standing_for(outcome: &FieldOutcome, twins: &[(FieldRef, FieldRef)]) -> Vec<FieldRef> {
+    let mut fields = vec![outcome.field.clone()];
+    for (own, twin) in twins {
+        if own.document == outcome.field.document
+            && let Some(rest) = outcome
+                .field
+                .pointer
+                .strip_prefix(&own.pointer)
+                .filter(|_| covers(&own.pointer, &outcome.field.pointer))
+        {
+            fields.push(twin.at(rest));
+        }
+    }
+    fields
+}
+
+/// An adapter that says nothing about a leaf has dropped it: that is a refusal, never silence.
+fn refuse_unmapped(
+    compilation: &mut Compilation<'_>,
+    mapping: &Mapping,
+    kind: PolicyKind,
+    field: &FieldRef,
+    place: &str,
+) {
+    for (pointer, _) in compilation.written_leaves(field) {
+        let leaf = field.at(&pointer);
+        let mapped = mapping
+            .outcomes
+            .iter()
+            .any(|outcome| outcome.field.document == leaf.document && covers(&outcome.field.pointer, &leaf.pointer));
+        if !mapped {
+            let reason = format!("{} has no mapping for this field of {kind}", compilation.gateway_title());
+            compilation.refuse(
+                &leaf,
+                place,
+                reason,
+                vec!["another module: `gwm compare` shows which have it".to_owned()],
+            );
+        }
+    }
+}
+
+/// Edits reach exactly the rules that are meant.
+fn apply_edits(
+    compilation: &mut Compilation<'_>,
+    route: &mut RouteDraft<'_>,
+    rules: &BTreeSet<usize>,
+    mapping: &Mapping,
+    claims: &[Vec<ClaimId>],
+) {
+    for (index, edit) in mapping.edits.iter().enumerate() {
+        let cites: Vec<(ClaimId, String)> = mapping
+            .outcomes
+            .iter()
+            .zip(claims)
+            .flat_map(|(outcome, ids)| {
+                outcome.citations.iter().filter_map(move |citation| match citation {
+                    Citation::Edit { index: cited, pointer } if *cited == index => Some((ids, pointer)),
+                    _ => None,
+                })
+            })
+            .flat_map(|(ids, pointer)| ids.iter().map(|id| (*id, pointer.clone())))
+            .collect();
+        match edit {
+            RouteEdit::Filter { kind, filter } => {
+                for number in rules {
+                    let filter = FilterDraft { kind: *kind, value: filter.clone(), cites: cites.clone() };
+                    route.rules[*number].filters.push(filter);
+                }
+            }
+            RouteEdit::Backends { backend_refs, .. } => {
+                for number in rules {
+                    super::backends::replaced_by(&mut route.rules[*number], backend_refs);
+                    let moved = cites.iter().map(|(id, pointer)| (*id, format!("/backendRefs{pointer}")));
+                    route.rules[*number].cites.extend(moved);
+                }
+            }
+            RouteEdit::AnnotationItems { name, items } => {
+                route.annotation_items.entry(name.clone()).or_default().extend(items.iter().cloned());
+                cite_annotation(compilation, route, rules, name, &cites);
+            }
+            RouteEdit::Annotation { name, value } => {
+                if let Some(other) =
+                    route.annotations.insert(name.clone(), value.clone()).filter(|other| other != value)
+                {
+                    let message = format!("annotation {name} would need two values, {other:?} and {value:?}");
+                    let field = route.route.source.clone();
+                    compilation.invalid(
+                        "GWM0403",
+                        &field,
+                        message,
+                        Some("put the rules in endpoints of their own".to_owned()),
+                    );
+                }
+                cite_annotation(compilation, route, rules, name, &cites);
+            }
+        }
+    }
+}
+
+fn cite_annotation(
+    compilation: &mut Compilation<'_>,
+    route: &RouteDraft<'_>,
+    rules: &BTreeSet<usize>,
+    name: &str,
+    cites: &[(ClaimId, String)],
+) {
+    let pointer = format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+    for object in route.object_refs(rules) {
+        let key = ObjectKey { kind: object.kind, namespace: Some(object.namespace), name: object.name };
+        for (id, _) in cites {
+            compilation.ledger.cite(*id, key.clone(), pointer.clone());
+        }
+    }
+}
+
+/// Notes how each security policy is enforced; one that would leave its route open is refused.
+fn note_enforcement(
+    compilation: &mut Compilation<'_>,
+    mapping: &Mapping,
+    policies: &EffectivePolicies,
+    kinds: &BTreeSet<PolicyKind>,
+    rules: &[RuleIndex],
+    place: &str,
+    enforced: &mut Vec<Enforced>,
+) {
+    for kind in kinds.iter().filter(|kind| kind.is_security()) {
+        let Some(field) = policies.field(*kind) else { continue };
+        let refused = mapping.outcomes.iter().any(|outcome| {
+            covers(&field.pointer, &outcome.field.pointer)
+                && matches!(outcome.verdict, crate::module::Verdict::Unsupported { .. })
+        });
+        match mapping.enforcement.get(kind) {
+            _ if refused => {}
+            None | Some(Enforcement::Attached { acknowledgement: None }) => {
+                let reason = format!(
+                    "{} does not say when {kind} is in force, so the route would be open until then",
+                    compilation.gateway_title()
+                );
+                compilation.refuse(field, place, reason, vec!["a module that acknowledges its policies".to_owned()]);
+            }
+            Some(enforcement) => {
+                let objects = mapping
+                    .objects
+                    .iter()
+                    .filter(|(_, of)| of.contains(kind))
+                    .map(|(object, _)| object.key())
+                    .collect();
+                enforced.push(Enforced {
+                    rules: rules.to_vec(),
+                    kind: *kind,
+                    field: field.clone(),
+                    enforcement: enforcement.clone(),
+                    objects,
+                });
+            }
+        }
+    }
+}
+
+/// The value of one kind, as JSON; `None` when it is not set.
+pub(super) fn value_of(policies: &EffectivePolicies, kind: PolicyKind) -> Option<Value> {
+    serde_json::to_value(&policies.values).ok()?.get(kind.field()).cloned()
+}
+
+/// Rules that share something, and what each asks for: every one must ask for the same, or the policy is refused.
+pub(super) struct Agreement {
+    /// The first policy, and the fields of the others with the same value.
+    pub(super) fields: Vec<FieldRef>,
+    pub(super) first: RuleIndex,
+    pub(super) rules: Vec<RuleIndex>,
+}
+
+/// Checks that all users of something shared ask for the same policy of a kind.
+pub(super) fn agree(
+    compilation: &mut Compilation<'_>,
+    drafts: &[RouteDraft<'_>],
+    kind: PolicyKind,
+    asking: &BTreeSet<RuleIndex>,
+    users: &BTreeSet<RuleIndex>,
+    shared: &str,
+) -> Option<Agreement> {
+    let policies = |(route, rule): RuleIndex| &drafts[route].rules[rule].rule.policies;
+    let first = *users.iter().find(|user| asking.contains(user))?;
+    let wanted = value_of(policies(first), kind);
+    if let Some(other) = users.iter().find(|user| value_of(policies(**user), kind) != wanted) {
+        let other_place = draft::place(drafts[other.0].route, drafts[other.0].rules[other.1].rule);
+        for (route, rule) in users.iter().filter(|user| asking.contains(user)) {
+            let Some(field) = drafts[*route].rules[*rule].rule.policies.field(kind).cloned() else { continue };
+            let reason = format!(
+                "{} binds {kind} to {shared}, and {other_place} uses that too and asks for another or none",
+                compilation.gateway_title()
+            );
+            let alternatives = vec![
+                "set the same policy for all of them".to_owned(),
+                format!("give the endpoint {} of its own", shared_noun(shared)),
+            ];
+            compilation.refuse(
+                &field,
+                &draft::place(drafts[*route].route, drafts[*route].rules[*rule].rule),
+                reason,
+                alternatives,
+            );
+        }
+        return None;
+    }
+    let mut fields: Vec<FieldRef> = Vec::new();
+    for user in users {
+        if let Some(field) = policies(*user).field(kind).filter(|field| !fields.contains(field)) {
+            fields.push(field.clone());
+        }
+    }
+    Some(Agreement { fields, first, rules: users.iter().copied().collect() })
+}
+
+fn shared_noun(shared: &str) -> &str {
+    if shared.starts_with("Service") { "a Service" } else { "a visibility" }
+}
+
+/// Rules by the Service that they route to.
+pub(super) fn users_of_services(drafts: &[RouteDraft<'_>]) -> BTreeMap<(String, String), BTreeSet<RuleIndex>> {
+    let mut users: BTreeMap<(String, String), BTreeSet<RuleIndex>> = BTreeMap::new();
+    for (route, draft) in drafts.iter().enumerate() {
+        for (rule, draft) in draft.rules.iter().enumerate() {
+            for backend in &draft.rule.backends {
+                users.entry((backend.namespace.clone(), backend.service.clone())).or_default().insert((route, rule));
+            }
+        }
+    }
+    users
+}
+
+/// Policies that the gateway binds to a Service, for all routes to it.
+fn map_backends(
+    compilation: &mut Compilation<'_>,
+    drafts: &mut [RouteDraft<'_>],
+    asked: &BTreeMap<PolicyKind, BTreeSet<RuleIndex>>,
+    enforced: &mut Vec<Enforced>,
+    fragments: &mut BTreeMap<SharedKey, Vec<FragmentEntry>>,
+) {
+    for ((namespace, service), users) in users_of_services(drafts) {
+        let mut agreed: BTreeMap<PolicyKind, Agreement> = BTreeMap::new();
+        for (kind, asking) in asked {
+            if asking.is_disjoint(&users) {
+                continue;
+            }
+            if let Some(agreement) =
+                agree(compilation, drafts, *kind, asking, &users, &format!("Service {namespace}/{service}"))
+            {
+                agreed.insert(*kind, agreement);
+            }
+        }
+        if let Some(agreement) = agreed
+            .remove(&PolicyKind::BackendTls)
+            .filter(|_| standard_attached::granularity(compilation, PolicyKind::BackendTls).is_some())
+        {
+            enforced.extend(standard_attached::backend_tls(compilation, drafts, &namespace, &service, &agreement));
+        }
+        let mut scope = BackendScope::new(namespace.clone(), service.clone());
+        for (route, rule) in &users {
+            scope.grpc |= drafts[*route].route.kind == EndpointType::Grpc;
+            let backends = drafts[*route].rules[*rule].rule.backends.iter();
+            scope.ports.extend(
+                backends
+                    .filter(|backend| backend.namespace == namespace && backend.service == service)
+                    .map(|backend| backend.port.get()),
+            );
+        }
+        let id = vec![namespace.clone(), service.clone()];
+        let place = format!("Service {namespace}/{service}");
+        map_shared(compilation, drafts, &agreed, Scope::Backend(scope), id, &place, enforced, fragments);
+    }
+}
+
+/// Policies that the gateway binds to a Gateway, for all routes on it.
+fn map_gateways(
+    compilation: &mut Compilation<'_>,
+    drafts: &mut [RouteDraft<'_>],
+    asked: &BTreeMap<PolicyKind, BTreeSet<RuleIndex>>,
+    enforced: &mut Vec<Enforced>,
+    fragments: &mut BTreeMap<SharedKey, Vec<FragmentEntry>>,
+) {
+    let plane = compilation.input.plane;
+    for gateway in &plane.gateways {
+        let users: BTreeSet<RuleIndex> = drafts
+            .iter()
+            .enumerate()
+            .filter(|(_, draft)| draft.gateway.visibility == gateway.visibility)
+            .flat_map(|(route, draft)| (0..draft.rules.len()).map(move |rule| (route, rule)))
+            .collect();
+        let mut agreed: BTreeMap<PolicyKind, Agreement> = BTreeMap::new();
+        for (kind, asking) in asked.iter().filter(|(_, asking)| !asking.is_disjoint(&users)) {
+            if let Some(agreement) =
+                agree(compilation, drafts, *kind, asking, &users, &format!("Gateway {}", gateway.visibility))
+            {
+                agreed.insert(*kind, agreement);
+            }
+        }
+        let standard = standard_attached::granularity(compilation, PolicyKind::ClientCertificate).is_some();
+        if let Some(agreement) = agreed.remove(&PolicyKind::ClientCertificate).filter(|_| standard) {
+            enforced.extend(standard_attached::client_certificate(compilation, drafts, gateway, &agreement));
+        }
+        let namespace = compilation.gateway_namespace(gateway);
+        let scope = GatewayScope::new(gateway, &namespace, None);
+        let place = format!("Gateway {}", gateway.visibility);
+        map_shared(
+            compilation,
+            drafts,
+            &agreed,
+            Scope::Gateway(scope),
+            vec![gateway.visibility.clone()],
+            &place,
+            enforced,
+            fragments,
+        );
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // one call, described by all of them
+fn map_shared(
+    compilation: &mut Compilation<'_>,
+    drafts: &[RouteDraft<'_>],
+    agreed: &BTreeMap<PolicyKind, Agreement>,
+    scope: Scope<'_>,
+    id: Vec<String>,
+    place: &str,
+    enforced: &mut Vec<Enforced>,
+    fragments: &mut BTreeMap<SharedKey, Vec<FragmentEntry>>,
+) {
+    if agreed.is_empty() {
+        return;
+    }
+    let mut policies = EffectivePolicies::default();
+    let mut twins = Vec::new();
+    let mut owner = String::new();
+    for (kind, agreement) in agreed {
+        let source = &drafts[agreement.first.0].rules[agreement.first.1].rule.policies;
+        policies.values.take_from(*kind, &source.values);
+        if let Some(provenance) = source.provenance.get(kind) {
+            policies.provenance.insert(*kind, provenance.clone());
+            twins.extend(
+                agreement
+                    .fields
+                    .iter()
+                    .filter(|field| **field != provenance.field)
+                    .map(|field| (provenance.field.clone(), field.clone())),
+            );
+        }
+        owner = resolve::owner(&drafts[agreement.first.0].route.source.document);
+    }
+    let kinds: BTreeSet<PolicyKind> = agreed.keys().copied().collect();
+    let target = PolicyTarget::new(scope, &policies, kinds.clone(), id);
+    let mapping = compilation.input.module.map(&target, &compilation.context());
+    let fields = policy_fields(&policies, &kinds);
+    take_mapping(compilation, &mapping, &fields, &twins, place, &owner, fragments);
+    for (kind, agreement) in agreed {
+        let one = BTreeSet::from([*kind]);
+        note_enforcement(compilation, &mapping, &policies, &one, &agreement.rules, place, enforced);
+        for route in agreement.rules.iter().map(|(route, _)| *route).collect::<BTreeSet<_>>() {
+            let owner = resolve::owner(&drafts[route].route.source.document);
+            for (object, _) in &mapping.objects {
+                compilation.add(
+                    object.clone(),
+                    Phase::Policies,
+                    Role::Policy { kinds: vec![*kind] },
+                    Some(owner.clone()),
+                );
+            }
+        }
+    }
+}
+
+/// Objects that several targets share.
+fn assemble(compilation: &mut Compilation<'_>, fragments: BTreeMap<SharedKey, Vec<FragmentEntry>>) {
+    for (key, entries) in fragments {
+        let parts: Vec<Fragment> = entries.iter().map(|(fragment, _, _)| fragment.clone()).collect();
+        match compilation.input.module.assemble(&key, &parts, &compilation.context()) {
+            Ok(objects) => {
+                for object in objects {
+                    let object_key = add_shared(compilation, object, &entries);
+                    for (_, claims, _) in &entries {
+                        for claim in claims {
+                            compilation.ledger.cite(*claim, object_key.clone(), "/spec");
+                        }
+                    }
+                }
+            }
+            Err(refusals) => {
+                for refusal in refusals.0 {
+                    compilation.refusal(refusal, &key.0.join(" "));
+                }
+            }
+        }
+    }
+}
+
+fn add_shared(compilation: &mut Compilation<'_>, object: Object, entries: &[FragmentEntry]) -> ObjectKey {
+    let key = object.key();
+    for (_, _, owner) in entries {
+        compilation.add(object.clone(), Phase::Policies, Role::Policy { kinds: Vec::new() }, Some(owner.clone()));
+    }
+    key
+}

@@ -1,0 +1,78 @@
+//! The contract between core and an adapter: identity, provisioning, capability discovery, policy mapping.
+
+mod context;
+mod mapping;
+mod metadata;
+mod reader;
+mod registry;
+mod target;
+
+use async_trait::async_trait;
+
+pub use self::{
+    context::Context,
+    mapping::{
+        Acknowledgement, Citation, Contribution, ContributionValue, DerivedSecret, Difference, Enforcement,
+        FieldOutcome, Fragment, GatewayEdit, Mapping, ObjectHandle, Provisioned, Refusal, Refusals, Requirement,
+        RouteEdit, SecretTransform, SharedKey, Verdict,
+    },
+    metadata::{Maturity, Metadata, ModuleVersion},
+    reader::{ClusterReader, Discovery, Fact, ReadError},
+    registry::{AdapterRegistration, Registry, RegistryError, contract_level},
+    target::{BackendScope, GatewayScope, PolicyTarget, RouteObjectRef, RouteScope, RouteTargetRef, Scope},
+};
+use crate::{capability::Capabilities, object::Object, resolve::DataPlaneTopology};
+
+/// A gateway implementation, as the pipeline sees it.
+///
+/// Inputs are `#[non_exhaustive]` and new methods get defaults, so that an adapter built for this contract keeps compiling.
+/// All methods but [`discover`](Self::discover) are pure: the same input gives the same output.
+#[async_trait]
+pub trait GatewayModule: Send + Sync {
+    /// Name, controllers, classes, versions, links.
+    fn metadata(&self) -> &Metadata;
+
+    /// What a version of the gateway can do, each capability with its evidence. Versions that the module does not know get
+    /// the nearest older one it knows, as the metadata list them.
+    fn declared(&self, version: &ModuleVersion) -> Capabilities;
+
+    /// Capabilities that the operator claims by `gateway.parameters`, with operator evidence, to be added to those that
+    /// are declared. The default takes no claims; claims never carry a security policy or the isolation of Gateways.
+    fn claimed(&self, parameters: &serde_json::Map<String, serde_json::Value>) -> Capabilities {
+        let _ = parameters;
+        Capabilities::new()
+    }
+
+    /// JSON Schema of `gateway.parameters`; `None` when the module takes none.
+    fn parameters_schema(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Class, parameters and edits of all Gateways of a plane at once, since some gateways share them between Gateways.
+    ///
+    /// # Errors
+    /// What the plane asks for and the gateway cannot be given, each with its field and what would work.
+    fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals>;
+
+    /// Maps the whole effective policy set of one target to what the gateway has. Kinds that core has realised by standard
+    /// fields are not in [`PolicyTarget::remaining`]; a field of a remaining kind that gets no outcome is refused by core.
+    fn map(&self, target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping;
+
+    /// Builds the objects that several targets share from their fragments. The default knows no shared objects.
+    ///
+    /// # Errors
+    /// Fragments that contradict each other.
+    fn assemble(&self, key: &SharedKey, parts: &[Fragment], cx: &Context<'_>) -> Result<Vec<Object>, Refusals> {
+        let _ = (key, parts, cx);
+        Ok(Vec::new())
+    }
+
+    /// What the live cluster says about this gateway. The default follows the standard recipe: class by controller name,
+    /// `supportedFeatures`, CRDs with channel and bundle version.
+    ///
+    /// # Errors
+    /// The cluster does not answer; what may not be read is a missing fact and no error.
+    async fn discover(&self, cluster: &dyn ClusterReader) -> Result<Discovery, ReadError> {
+        reader::discover_by_standard_recipe(self.metadata(), cluster).await
+    }
+}

@@ -1,0 +1,44 @@
+//! What is registered is what the features have enabled, for each feature set that this is compiled with.
+
+use std::sync::Arc;
+
+use gateway_modules::{DEFAULT_MODULE, Registry, RegistryError, registry};
+
+fn enabled() -> Vec<&'static str> {
+    let all = [("generic", cfg!(feature = "generic")), ("kgateway", cfg!(feature = "kgateway"))];
+    all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+}
+
+#[test]
+fn registered_is_enabled() {
+    assert_eq!(registry().expect("no duplicates").names(), enabled());
+}
+
+#[test]
+fn linking_alone_registers_too() {
+    assert_eq!(Registry::linked().expect("no duplicates").names(), enabled());
+}
+
+#[test]
+fn each_module_carries_its_name_and_a_table_for_its_default_version() {
+    for (name, module) in registry().expect("no duplicates").iter() {
+        let metadata = module.metadata();
+        assert_eq!(metadata.name, name);
+        assert!(metadata.versions.contains(&metadata.default_version), "{name}");
+        let version = metadata.default_version.parse().expect("version");
+        assert!(!module.declared(&version).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_module_that_is_not_enabled_is_an_error_that_says_how_to_get_it() {
+    let registry = registry().expect("no duplicates");
+    let error = registry.get("istio").map(|module| Arc::clone(&module)).map(|_| ()).expect_err("not enabled");
+    assert!(matches!(error, RegistryError::Unknown { .. }), "{error}");
+    assert!(error.to_string().contains("feature"), "{error}");
+}
+
+#[test]
+fn the_default_module_is_there_by_default() {
+    assert_eq!(registry().expect("no duplicates").get(DEFAULT_MODULE).is_ok(), cfg!(feature = "kgateway"));
+}
