@@ -185,5 +185,63 @@ fn a_killed_process_leaves_nothing() {
     // SIGKILL: no destructor, no handler.
     holder.kill().unwrap();
     holder.wait().unwrap();
-    assert_gone(&folder, Duration::from_secs(5));
+    assert_gone(&folder, Duration::from_secs(10));
+}
+
+/// In a container a killed process leaves nothing either: it held a connection.
+#[cfg(feature = "testcontainers")]
+mod container {
+    use super::*;
+
+    const HOLDER: &str = "GATEWAY_MODULES_TEST_CONTAINER_HOLDER";
+
+    /// Whether the API server answers: nothing else of the container can be seen from here.
+    fn answers(server: &str) -> bool {
+        let address = server.trim_start_matches("https://").parse().unwrap();
+        std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn holder() {
+        let Some(answer) = std::env::var_os(HOLDER) else { return };
+        let control_plane = ControlPlane::start(small().form(Form::Container)).await.unwrap();
+        let kubeconfig = control_plane.kubeconfig().unwrap();
+        let server = kubeconfig.clusters[0].cluster.clone().unwrap().server.unwrap();
+        fs::write(answer, server).unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+
+    /// Without a daemon this is skipped, except where `CI` is `true`.
+    #[test]
+    fn a_killed_process_leaves_no_container() {
+        let daemon = std::env::var_os("DOCKER_HOST").is_some() || Path::new("/var/run/docker.sock").exists();
+        if !daemon && std::env::var("CI").as_deref() != Ok("true") {
+            eprintln!("skipped: this test needs Docker: set DOCKER_HOST (`cargo xtask docker up` starts a private daemon)");
+            return;
+        }
+        let temporary = tempfile::tempdir().unwrap();
+        let answer = temporary.path().join("server");
+        let mut holder = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "container::holder"])
+            .env(HOLDER, &answer)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let server = loop {
+            if let Some(server) = fs::read_to_string(&answer).ok().filter(|server| !server.is_empty()) {
+                break server;
+            }
+            assert!(start.elapsed() < Duration::from_secs(900) && holder.try_wait().unwrap().is_none(), "no control plane");
+            thread::sleep(Duration::from_millis(50));
+        };
+        assert!(answers(&server));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        let killed = Instant::now();
+        while answers(&server) {
+            assert!(killed.elapsed() < Duration::from_secs(10), "the container still runs");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
 }

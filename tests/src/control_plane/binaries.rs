@@ -197,7 +197,7 @@ fn go_build(folder: &Path, binary: &Path, system: &str) -> Result<(), Error> {
 }
 
 /// The sources decide: an edited source must not run an old binary.
-fn fingerprint() -> String {
+pub(crate) fn fingerprint() -> String {
     let mut hash = Sha256::new();
     for (name, text) in SOURCES {
         hash.update(name.as_bytes());
@@ -214,10 +214,14 @@ fn tell(message: &str) {
     eprintln!("gateway-modules-testkit: {message}");
 }
 
-/// The last lines of a log, for error messages.
+/// The last lines of a log file, for error messages.
 pub(crate) fn tail(path: &Path) -> String {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    last_lines(&fs::read(path).unwrap_or_default())
+}
+
+/// The last lines of a log, for error messages.
+pub(crate) fn last_lines(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -17,9 +17,9 @@ use crate::Error;
 
 const LEADER: &str = "cat >/dev/null; kill -KILL 0";
 
-/// Waits for the group to be gone (10 s at most), so that nothing writes into the folder while it is removed.
+/// Waits for the group to be gone (3 s at most: an unreaped zombie counts as there), so that nothing writes into the folder while it is removed.
 const JANITOR: &str = r#"cat >/dev/null; i=0
-while [ "$i" -lt 100 ] && kill -0 -- "-$1" 2>/dev/null; do i=$((i+1)); sleep 0.1; done
+while [ "$i" -lt 30 ] && kill -0 -- "-$1" 2>/dev/null; do i=$((i+1)); sleep 0.1; done
 rm -rf -- "$2""#;
 
 /// A group of processes with a folder; dropping it kills the processes and removes the folder.
