@@ -1,5 +1,7 @@
 //! The control plane itself: it serves, it is separate from others, and nothing of it is left behind.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::unused_async)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -216,7 +218,9 @@ mod container {
     fn a_killed_process_leaves_no_container() {
         let daemon = std::env::var_os("DOCKER_HOST").is_some() || Path::new("/var/run/docker.sock").exists();
         if !daemon && std::env::var("CI").as_deref() != Ok("true") {
-            eprintln!("skipped: this test needs Docker: set DOCKER_HOST (`cargo xtask docker up` starts a private daemon)");
+            eprintln!(
+                "skipped: this test needs Docker: set DOCKER_HOST (`cargo xtask docker up` starts a private daemon)"
+            );
             return;
         }
         let temporary = tempfile::tempdir().unwrap();
@@ -232,7 +236,10 @@ mod container {
             if let Some(server) = fs::read_to_string(&answer).ok().filter(|server| !server.is_empty()) {
                 break server;
             }
-            assert!(start.elapsed() < Duration::from_secs(900) && holder.try_wait().unwrap().is_none(), "no control plane");
+            assert!(
+                start.elapsed() < Duration::from_secs(900) && holder.try_wait().unwrap().is_none(),
+                "no control plane"
+            );
             thread::sleep(Duration::from_millis(50));
         };
         assert!(answers(&server));

@@ -159,7 +159,11 @@ fn up(arguments: &Up) -> Result<(), Error> {
         }
         if start.elapsed() > START {
             let _ = holder.kill();
-            return Err(Error::Message(format!("no control plane after {} s; see {}", START.as_secs(), log_path.display())));
+            return Err(Error::Message(format!(
+                "no control plane after {} s; see {}",
+                START.as_secs(),
+                log_path.display()
+            )));
         }
         sleep(Duration::from_millis(50));
     }
@@ -180,8 +184,7 @@ fn down(state: &State) -> Result<(), Error> {
         eprintln!("control plane `{}` does not run", state.name);
         return Ok(());
     };
-    kill_process(process, Signal::TERM)
-        .map_err(|errno| Error::io("end process", process.to_string())(errno.into()))?;
+    kill_process(process, Signal::TERM).map_err(|errno| Error::io("end process", process.to_string())(errno.into()))?;
     let start = Instant::now();
     while state.holder()?.is_some() {
         if start.elapsed() > STOP {

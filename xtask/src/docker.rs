@@ -196,7 +196,11 @@ fn remove(daemon: &Daemon) -> Result<(), Error> {
         )));
     }
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let below = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(&daemon.folder));
+    let below = mounts
+        .lines()
+        .rev()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(|at| Path::new(at).starts_with(&daemon.folder));
     for at in below {
         unmount(at, UnmountFlags::DETACH).map_err(|errno| Error::io("unmount", at)(errno.into()))?;
     }

@@ -133,11 +133,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io("write", path))?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::io("write", path))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))
 }
