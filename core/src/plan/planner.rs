@@ -66,6 +66,8 @@ pub struct Wanted {
 
 /// The object as it is sent: with the label of its set and our annotations.
 pub fn wanted(entry: &ReleaseObject, set: &SetIdentity, shared: &SetIdentity) -> Wanted {
+    // A gate without policies holds nothing back.
+    let gate = entry.gate.as_ref().filter(|gate| !gate.policies.is_empty());
     let membership = if entry.role == Role::Class { Membership::Shared } else { Membership::Plane };
     let id = if membership == Membership::Shared { shared.id() } else { set.id() };
     let finish = |object: &Object, annotation: Option<(&str, &str)>| {
@@ -78,10 +80,10 @@ pub fn wanted(entry: &ReleaseObject, set: &SetIdentity, shared: &SetIdentity) ->
         object.set_annotation(ANNOTATION_SENT, &mark);
         object
     };
-    let protected_by = entry.gate.as_ref().map(|gate| protectors(gate).into_iter().collect::<Vec<_>>().join(","));
+    let protected_by = gate.map(|gate| protectors(gate).into_iter().collect::<Vec<_>>().join(","));
     Wanted {
         object: finish(&entry.object, protected_by.as_deref().map(|value| (ANNOTATION_PROTECTED_BY, value))),
-        closed: entry.gate.as_ref().map(|gate| finish(&gate.closed.0, Some((ANNOTATION_CLOSED, "true")))),
+        closed: gate.map(|gate| finish(&gate.closed.0, Some((ANNOTATION_CLOSED, "true")))),
         membership,
     }
 }

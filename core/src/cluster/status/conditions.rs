@@ -50,7 +50,8 @@ fn judge(name: &str, demand: Demand, found: Option<&Value>, generation: i64) -> 
     let (status, reason) = (text("status"), text("reason"));
     let observed = found["observedGeneration"].as_i64();
     if observed.is_some_and(|observed| observed < generation) {
-        let message = format!("{name} is about generation {}, and the object is at {generation}", observed.unwrap_or_default());
+        let message =
+            format!("{name} is about generation {}, and the object is at {generation}", observed.unwrap_or_default());
         return (Health::Unknown, message, wait());
     }
     let wanted = if demand == Demand::FalseOrAbsent { "False" } else { "True" };
@@ -82,7 +83,9 @@ fn next_step(reason: &str) -> String {
         "InvalidKind" | "UnsupportedProtocol" | "UnsupportedValue" | "InvalidFilter" => {
             "the gateway cannot do this; run `gwm render` against the version that is installed"
         }
-        "Conflicted" | "Overridden" | "TargetConflict" => "another policy is attached to the same target; remove one of them",
+        "Conflicted" | "Overridden" | "TargetConflict" => {
+            "another policy is attached to the same target; remove one of them"
+        }
         _ => "read the controller's message and log",
     }
     .to_owned()

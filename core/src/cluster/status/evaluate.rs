@@ -257,9 +257,8 @@ impl<'a> Evaluation<'a> {
         let generation = generation(value);
         let mut worst = None;
         let ancestors = value["status"]["ancestors"].as_array().into_iter().flatten();
-        let own = ancestors.filter(|said| {
-            self.controller.as_deref().is_none_or(|controller| said["controllerName"] == controller)
-        });
+        let own = ancestors
+            .filter(|said| self.controller.as_deref().is_none_or(|controller| said["controllerName"] == controller));
         let own: Vec<&Value> = own.map(|said| &said["conditions"]).collect();
         for conditions in own.into_iter().chain(Some(&value["status"]["conditions"]).filter(|value| value.is_array())) {
             worst = worst.max(Some(check(name, "", conditions, generation, &demands, &mut self.reasons)));
@@ -306,7 +305,9 @@ impl<'a> Evaluation<'a> {
     fn endpoints(&self, status: &Status) -> Vec<EndpointStatus> {
         let binding_of = |route: &ObjectKey| -> Option<Binding> {
             let entries = self.release.into_iter().flat_map(|release| &release.objects);
-            entries.filter(|entry| Identity::from(&entry.key()) == Identity::from(route)).find_map(|entry| match &entry.role {
+            entries.filter(|entry| Identity::from(&entry.key()) == Identity::from(route)).find_map(|entry| match &entry
+                .role
+            {
                 Role::Route { binding } => Some(binding.clone()),
                 _ => None,
             })
@@ -328,7 +329,10 @@ impl<'a> Evaluation<'a> {
             let binding = binding_of(&route.object);
             let group = (binding.clone(), if binding.is_some() { String::new() } else { route.object.to_string() });
             let (endpoint, found) = by_binding.entry(group).or_insert_with(|| {
-                (EndpointStatus { binding, routes: Vec::new(), health: Health::Ready, urls: Vec::new() }, BTreeSet::new())
+                (
+                    EndpointStatus { binding, routes: Vec::new(), health: Health::Ready, urls: Vec::new() },
+                    BTreeSet::new(),
+                )
             });
             endpoint.routes.push(route.object.clone());
             endpoint.health = endpoint.health.max(route.health);

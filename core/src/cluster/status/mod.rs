@@ -7,13 +7,7 @@ mod urls;
 use serde::Serialize;
 
 pub(super) use self::evaluate::evaluate;
-use crate::{
-    compile::Promise,
-    intent::policies::PolicyKind,
-    object::ObjectKey,
-    plan::Selection,
-    resolve::Binding,
-};
+use crate::{compile::Promise, intent::policies::PolicyKind, object::ObjectKey, plan::Selection, resolve::Binding};
 
 /// How something is. The order is that of a roll-up: the worst wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
