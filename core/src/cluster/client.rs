@@ -414,6 +414,9 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
     let after = after.or_else(|| status["details"]["retryAfterSeconds"].as_u64().map(Duration::from_secs));
     let mut transient = false;
     let mut not_found = false;
+    // What cannot be merged by the schema is told as a 500.
+    let unknown_field = message.contains("unknown field") || message.contains("field not declared in schema");
+    let untyped = message.contains("failed to create typed patch object");
     let error = match code {
         401 => ClusterError::Unauthorized { action: about.action() },
         403 if causes().any(|cause| cause["reason"] == "NamespaceTerminating") => {
@@ -452,10 +455,9 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
                 ClusterError::Conflict { object, owners }
             }
         }
-        400 | 422 if message.contains("unknown field") || message.contains("field not declared in schema") => {
-            ClusterError::FieldUnknown { object, message }
-        }
+        400 | 422 | 500 if unknown_field => ClusterError::FieldUnknown { object, message },
         400 | 422 => ClusterError::Invalid { object, message },
+        500 if untyped => ClusterError::Invalid { object, message },
         429 | 500..=599 => {
             transient = true;
             // An admission webhook that does not answer is told as a 500.
