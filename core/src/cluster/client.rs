@@ -358,7 +358,7 @@ impl Http {
         };
         let (parts, bytes) = match tokio::time::timeout(self.patience.request, exchange).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.no_answer(error, call)),
+            Ok(Err(error)) => return Err(Self::no_answer(error, call)),
             Err(_) => {
                 let error = ClusterError::Timeout { action: call.about.action(), after: self.patience.request };
                 return Err(Failure { error, transient: true, not_found: false, after: None });
@@ -374,7 +374,7 @@ impl Http {
         Err(failure(call, code, &value, after.map(Duration::from_secs)))
     }
 
-    fn no_answer(&self, error: kube::Error, call: &Call) -> Failure {
+    fn no_answer(error: kube::Error, call: &Call) -> Failure {
         let action = call.about.action();
         let (error, transient) = match error {
             kube::Error::Auth(_) => (ClusterError::Unauthorized { action }, false),
@@ -503,18 +503,15 @@ fn path(kind: &GroupVersionKind, resource: &Resource, namespace: Option<&str>) -
 
 /// Percent-encoding of everything that is not unreserved, so that no name can leave its place in a URI.
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && !matches!(text, "." | ".."))
-        {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    let dots = matches!(text, "." | "..");
+    text.bytes()
+        .map(|byte| match byte {
+            b'.' if !dots => ".".to_owned(),
+            b'-' | b'_' | b'~' => char::from(byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 fn key_of(object: &Value) -> Result<ObjectKey, ClusterError> {

@@ -109,7 +109,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         let key = entry.key();
         let identity = Identity::from(&key);
         if !identities.insert(identity.clone()) {
-            return Err(PlanError::Twice { object: key });
+            return Err(PlanError::Twice { object: Box::new(key) });
         }
         let wanted = wanted(entry, &live.set, &live.shared);
         if wanted.membership == Membership::Shared {
@@ -247,8 +247,8 @@ fn check_selection(wanted: &Selection, live: &LiveState, options: PlanOptions) -
     match changed {
         Some(recorded) => Err(PlanError::SelectionChanged {
             data_plane: live.set.data_plane.clone().unwrap_or_default(),
-            recorded: recorded.clone(),
-            wanted: wanted.clone(),
+            recorded: Box::new(recorded.clone()),
+            wanted: Box::new(wanted.clone()),
         }),
         None => Ok(()),
     }
@@ -429,7 +429,7 @@ fn plan_secrets(
         let key = object.key();
         let identity = Identity::from(&key);
         if !identities.insert(identity.clone()) {
-            return Err(PlanError::Twice { object: key });
+            return Err(PlanError::Twice { object: Box::new(key) });
         }
         for (name, value) in &secret.labels {
             object.set_label(name, value);
