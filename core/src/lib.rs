@@ -14,6 +14,7 @@ pub mod object;
 pub mod plan;
 pub mod resolve;
 pub mod types;
+pub mod validate;
 
 #[doc(hidden)]
 pub mod __private {

@@ -32,7 +32,7 @@ async fn backend(lab: &Lab, route: &str) -> String {
 #[tokio::test]
 async fn closed_acknowledged_open_in_that_order() {
     let Some(lab) = Lab::new().await else { return };
-    let stand_in = lab.stand_in();
+    let stand_in = lab.stand_in().await;
     let release = protected(&lab);
     let plan = lab.plan(&release).await;
     let events = names(&run(&lab, &plan, lab.options()).await);
@@ -42,7 +42,13 @@ async fn closed_acknowledged_open_in_that_order() {
         .await
         .iter()
         .filter(|write| write.resource != "configmaps")
-        .map(|write| format!("{} {}", write.name, write.body["spec"]["rules"][0]["backendRefs"][0]["name"]))
+        .map(|write| {
+            format!(
+                "{} {}",
+                write.name,
+                write.request_object.as_ref().expect("body")["spec"]["rules"][0]["backendRefs"][0]["name"]
+            )
+        })
         .collect();
     assert_eq!(writes, ["gw null", "auth null", "a \"nobody\"", "a \"backend\""]);
     assert!(lab.plan(&release).await.is_empty());
@@ -59,7 +65,7 @@ async fn without_a_controller_the_route_stays_closed_and_the_next_apply_opens_it
     let events = run(&lab, &plan, short).await;
     let Some(ApplyEvent::Finished { outcome }) = events.last() else { panic!("{events:?}") };
     assert_eq!(outcome.blocked.len(), 1);
-    assert!(outcome.blocked[0].reasons[0].contains("kgateway.dev/kgateway has not written a status"), "{outcome:?}");
+    assert!(outcome.blocked[0].reasons[0].contains("has not written a status"), "{outcome:?}");
     assert_eq!(backend(&lab, "a").await, "nobody");
     assert_eq!(backend(&lab, "open").await, "backend");
     let status = lab.cluster.status(&release).await.expect("status");
@@ -67,7 +73,7 @@ async fn without_a_controller_the_route_stays_closed_and_the_next_apply_opens_it
     assert!(status.reasons[0].message.contains("TrafficPolicy"), "{:?}", status.reasons);
     let again = lab.plan(&release).await;
     assert_eq!(actions(&again), ["update a"]);
-    let _stand_in = lab.stand_in();
+    let _stand_in = lab.stand_in().await;
     let events = names(&run(&lab, &again, lab.options()).await);
     assert_eq!(events.last().map(String::as_str), Some("opened a"), "{events:?}");
     assert!(lab.plan(&release).await.is_empty());
@@ -76,7 +82,7 @@ async fn without_a_controller_the_route_stays_closed_and_the_next_apply_opens_it
 #[tokio::test]
 async fn a_changed_policy_is_acknowledged_before_its_route_and_closes_nothing() {
     let Some(lab) = Lab::new().await else { return };
-    let _stand_in = lab.stand_in();
+    let _stand_in = lab.stand_in().await;
     lab.apply(&protected(&lab)).await.expect("applied");
     let tighter = lab.release(
         "prod",
@@ -106,7 +112,7 @@ async fn a_changed_policy_is_acknowledged_before_its_route_and_closes_nothing() 
 #[tokio::test]
 async fn a_policy_that_was_deleted_by_hand_closes_its_route_until_it_is_back() {
     let Some(lab) = Lab::new().await else { return };
-    let _stand_in = lab.stand_in();
+    let _stand_in = lab.stand_in().await;
     let release = protected(&lab);
     lab.apply(&release).await.expect("applied");
     lab.delete(&POLICY, "auth").await;
@@ -122,7 +128,7 @@ async fn a_policy_that_was_deleted_by_hand_closes_its_route_until_it_is_back() {
 #[tokio::test]
 async fn a_blocked_route_keeps_the_policies_that_it_stood_on() {
     let Some(lab) = Lab::new().await else { return };
-    let stand_in = lab.stand_in();
+    let stand_in = lab.stand_in().await;
     lab.apply(&protected(&lab)).await.expect("applied");
     drop(stand_in);
     let moved = lab
@@ -140,7 +146,7 @@ async fn a_blocked_route_keeps_the_policies_that_it_stood_on() {
 #[tokio::test]
 async fn deletion_closes_a_protected_route_before_its_policies_go() {
     let Some(lab) = Lab::new().await else { return };
-    let _stand_in = lab.stand_in();
+    let _stand_in = lab.stand_in().await;
     lab.apply(&protected(&lab)).await.expect("applied");
     let plans = lab.cluster.plan_delete("prod").await.expect("planned");
     let events = names(&run(&lab, &plans[0], lab.options()).await);
@@ -150,13 +156,16 @@ async fn deletion_closes_a_protected_route_before_its_policies_go() {
     let gone = writes.iter().position(|write| write.name == "a" && write.verb == "delete").expect("deleted");
     let policy = writes.iter().position(|write| write.name == "auth" && write.verb == "delete").expect("deleted");
     assert!(close < gone && gone < policy);
-    assert_ne!(writes[close].body["spec"]["rules"][0]["backendRefs"][0]["name"], json!("backend"));
+    assert_ne!(
+        writes[close].request_object.as_ref().expect("body")["spec"]["rules"][0]["backendRefs"][0]["name"],
+        json!("backend")
+    );
 }
 
 #[tokio::test]
 async fn an_old_acknowledgement_does_not_open_a_new_route() {
     let Some(lab) = Lab::new().await else { return };
-    let stand_in = lab.stand_in();
+    let stand_in = lab.stand_in().await;
     lab.apply(&protected(&lab)).await.expect("applied");
     drop(stand_in);
     // The policy is acknowledged already, but nobody has seen it together with route b.
@@ -174,7 +183,7 @@ async fn an_old_acknowledgement_does_not_open_a_new_route() {
     let Some(ApplyEvent::Finished { outcome }) = events.last() else { panic!("{events:?}") };
     assert!(outcome.blocked[0].reasons[0].contains("has not seen it yet"), "{outcome:?}");
     assert_eq!(backend(&lab, "b").await, "nobody");
-    let _stand_in = lab.stand_in();
+    let _stand_in = lab.stand_in().await;
     lab.apply(&wider).await.expect("applied");
     assert_eq!(backend(&lab, "b").await, "backend");
 }

@@ -130,10 +130,11 @@ async fn what_the_server_writes_in_another_way_is_no_difference() {
     let parameters = GroupVersionKind::of("gateway.kgateway.dev", "v1alpha1", "GatewayParameters");
     let resources = json!({"kube": {"envoyContainer": {"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}},
         "service": {"ports": [{"port": 80, "nodePort": 30080}]}}});
-    let pod = GroupVersionKind::of("", "v1", "Pod");
+    let deployment = GroupVersionKind::of("apps", "v1", "Deployment");
     // A built-in kind, where the server writes quantities its own way.
-    let normalised = Object::new(&pod, Some(&lab.name), "p").with_spec(json!({"containers": [
-        {"name": "c", "image": "none", "resources": {"requests": {"cpu": "1000m", "memory": "0.5Gi"}}}]}));
+    let labels = json!({"app": "a"});
+    let normalised = Object::new(&deployment, Some(&lab.name), "d").with_spec(json!({"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [
+        {"name": "c", "image": "none", "resources": {"requests": {"cpu": "1000m", "memory": "0.5Gi"}}}]}}}));
     let release = lab.release(
         "prod",
         vec![
@@ -191,8 +192,7 @@ async fn missing_rights_bad_credentials_and_a_silent_server_are_told_apart() {
         config.auth_info = serde_json::from_value(json!({"token": token})).expect("credentials");
         kube::Client::try_from(config).expect("client")
     };
-    let path = std::env::var("GATEWAY_MODULES_TEST_KUBECONFIG").expect("set");
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).expect("kubeconfig");
+    let kubeconfig = lab.control_plane.kubeconfig().expect("kubeconfig");
     let server = kubeconfig.clusters[0].cluster.as_ref().and_then(|cluster| cluster.server.clone()).expect("server");
     let release = lab.release("prod", vec![lab.gateway("gw")]);
     let short = || options(&lab.name).with_timeouts(Duration::from_millis(300), Duration::from_millis(600));
@@ -200,7 +200,7 @@ async fn missing_rights_bad_credentials_and_a_silent_server_are_told_apart() {
         let (cluster, release) = (Cluster::new(client, short()), release.clone());
         async move { cluster.plan(&release, PlanOptions::default()).await.expect_err("refused") }
     };
-    let error = plan(client(&server, "tenant-token")).await;
+    let error = plan(lab.control_plane.client_for("tenant", &[]).await.expect("client")).await;
     assert!(matches!(&error, ClusterError::Forbidden { verb: "list", .. }), "{error}");
     assert!(error.to_string().contains("resources: [\"configmaps\"], verbs: [\"list\"]"), "{error}");
     let error = plan(client(&server, "expired")).await;
@@ -223,22 +223,20 @@ async fn the_status_is_never_healthy_without_a_controller() {
     let status = lab.cluster.status(&release).await.expect("status");
     // The CRD of Gateway writes `Unknown`/`Pending` by default.
     assert_eq!(status.health, Health::Unknown, "{status:?}");
-    let _stand_in = lab.stand_in();
-    let condition = |name: &str| {
-        json!({"type": name, "status": "True", "reason": name, "message": "", "observedGeneration": 1,
-        "lastTransitionTime": "2026-01-01T00:00:00Z"})
-    };
-    let conditions = |names: &[&str]| names.iter().map(|name| condition(name)).collect::<Vec<_>>();
-    let written = json!({"status": {"conditions": conditions(&["Accepted", "Programmed"]), "addresses": [{"type": "IPAddress", "value": "203.0.113.7"}],
-        "listeners": [{"name": "http", "attachedRoutes": 1, "supportedKinds": [], "conditions": conditions(&["Accepted", "Programmed", "ResolvedRefs"])}]}});
-    let patch: kube::api::Patch<serde_json::Value> = kube::api::Patch::Merge(written);
-    lab.api(&plan_apply_support::GATEWAY).patch_status("gw", &Default::default(), &patch).await.expect("status");
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let status = lab.cluster.status(&release).await.expect("status");
+    lab.put(&service(&lab, None)).await;
+    let _stand_in = lab.stand_in().await;
+    let mut status = lab.cluster.status(&release).await.expect("status");
+    for _ in 0..50 {
+        if status.health == Health::Ready {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        status = lab.cluster.status(&release).await.expect("status");
+    }
     assert_eq!(status.health, Health::Ready, "{:?}", status.reasons);
     assert_eq!(status.endpoints[0].urls, ["http://a.example.com/"]);
     assert_eq!(status.endpoints[0].binding, Some(binding("a")));
-    assert_eq!(status.gateways[0].addresses, ["203.0.113.7"]);
+    assert_eq!(status.gateways[0].addresses, ["203.0.113.10"]);
     assert_eq!(lab.cluster.status_of("prod").await.expect("status").health, Health::Ready);
     release.objects[1].object = lab.route_object("a", "b.example.com", "backend");
     let status = lab.cluster.status(&release).await.expect("status");
@@ -255,7 +253,7 @@ async fn a_dry_run_writes_nothing_and_the_reader_reads() {
     assert!(lab.writes().await.is_empty());
     let reader = lab.cluster.reader();
     let class = reader.get(&plan_apply_support::CLASS, None, &lab.name).await.expect("read").expect("there");
-    assert_eq!(class["spec"]["controllerName"], plan_apply_support::CONTROLLER);
+    assert_eq!(class["spec"]["controllerName"], lab.controller.as_str());
     let missing = GroupVersionKind::of("nowhere.example.com", "v1", "Thing");
     assert!(reader.list(&missing, None).await.expect("read").is_empty());
 }

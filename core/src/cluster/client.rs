@@ -422,6 +422,10 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
         403 if causes().any(|cause| cause["reason"] == "NamespaceTerminating") => {
             ClusterError::NamespaceMissing { namespace: about.namespace.clone().unwrap_or_default() }
         }
+        // Admission refuses with the same code as authorization, and no rule helps against it.
+        403 if !status["message"].as_str().unwrap_or_default().contains(" cannot ") => {
+            ClusterError::Invalid { object, message }
+        }
         403 => ClusterError::Forbidden {
             verb: about.verb,
             group: about.group.clone(),

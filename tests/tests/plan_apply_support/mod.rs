@@ -18,8 +18,12 @@ use gateway_modules_core::{
     plan::{Plan, PlanOptions},
     resolve::Binding,
 };
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use gateway_modules_testkit::{
+    AuditEntry, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
+};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 pub const ROUTE: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "HTTPRoute");
 pub const GATEWAY: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "Gateway");
@@ -27,48 +31,43 @@ pub const CLASS: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s
 pub const POLICY: GroupVersionKind = GroupVersionKind::of("gateway.kgateway.dev", "v1alpha1", "TrafficPolicy");
 pub const SERVICE: GroupVersionKind = GroupVersionKind::of("", "v1", "Service");
 pub const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
-pub const CONTROLLER: &str = "kgateway.dev/kgateway";
-
 static NEXT: AtomicU32 = AtomicU32::new(0);
+/// One for the whole suite; it ends with the process.
+static CONTROL_PLANE: OnceCell<Option<ControlPlane>> = OnceCell::const_new();
 
-/// A client with a namespace, an installation and a class of its own; many share one control plane.
+async fn control_plane() -> Option<&'static ControlPlane> {
+    let start = || async {
+        let schemas = schemas_or_explain().expect("schemas")?;
+        let options = Options::default().controller_manager(false);
+        let control_plane = ControlPlane::start(options).await.expect("control plane");
+        let client = control_plane.client().await.expect("client");
+        crds::install_gateway_api(&client, &schemas, crds::Channel::Standard).await.expect("definitions");
+        crds::install_vendor(&client, &schemas, "kgateway").await.expect("definitions");
+        Some(control_plane)
+    };
+    CONTROL_PLANE.get_or_init(start).await.as_ref()
+}
+
+/// A client with a namespace, an installation, a class and a controller of its own; many share one control plane.
 pub struct Lab {
+    pub control_plane: &'static ControlPlane,
     pub client: kube::Client,
     pub name: String,
+    pub controller: String,
     pub cluster: Cluster,
 }
 
-/// One write of the audit log.
-#[derive(Clone, Debug)]
-pub struct Write {
-    pub verb: String,
-    pub resource: String,
-    pub name: String,
-    pub code: u64,
-    pub uri: String,
-    pub body: Value,
-}
-
 impl Lab {
-    /// `None` says why the suite cannot run.
+    /// `None` when the suite cannot run, which is told.
     pub async fn new() -> Option<Self> {
-        let Ok(path) = std::env::var("GATEWAY_MODULES_TEST_KUBECONFIG") else {
-            assert!(std::env::var("CI").is_err(), "GATEWAY_MODULES_TEST_KUBECONFIG is not set");
-            eprintln!("skipped: GATEWAY_MODULES_TEST_KUBECONFIG is not set");
-            return None;
-        };
-        let config = kube::config::Kubeconfig::read_from(path).expect("kubeconfig");
-        let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("config");
-        let client = kube::Client::try_from(config).expect("client");
-        let name = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let namespaces: Api<DynamicObject> =
-            Api::all_with(client.clone(), &resource("", "v1", "Namespace", "namespaces"));
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        let namespace = serde_json::from_value(namespace).expect("namespace");
-        namespaces.create(&PostParams::default(), &namespace).await.expect("created");
+        let control_plane = control_plane().await?;
+        let client = control_plane.client().await.expect("client");
+        let name = format!("lab-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        create_namespace(&client, &name).await.expect("namespace");
         let cluster = Cluster::new(client.clone(), options(&name));
-        let lab = Self { client, name, cluster };
-        lab.put(&Object::new(&CLASS, None, &lab.name).with_spec(json!({"controllerName": CONTROLLER}))).await;
+        let controller = format!("example.com/{name}");
+        let lab = Self { control_plane, client, name, controller, cluster };
+        lab.put(&Object::new(&CLASS, None, &lab.name).with_spec(json!({"controllerName": lab.controller}))).await;
         Some(lab)
     }
 
@@ -121,48 +120,30 @@ impl Lab {
         ApplyOptions::default().with_gate_timeout(Duration::from_secs(10)).with_delete_timeout(Duration::from_secs(10))
     }
 
-    /// Writes that touch this lab's namespace, in order, without dry runs, locks and statuses.
-    pub async fn writes(&self) -> Vec<Write> {
+    /// Writes of ours that touch this lab's namespace, in order, without locks.
+    pub async fn writes(&self) -> Vec<AuditEntry> {
         // The log is written behind the answer.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let path = std::env::var("GATEWAY_MODULES_TEST_AUDIT_LOG").expect("audit log");
-        let log = std::fs::read_to_string(path).expect("audit log");
-        let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        entries
-            .filter(|entry| {
-                let uri = entry["requestURI"].as_str().unwrap_or_default();
-                let object = &entry["objectRef"];
-                entry["objectRef"]["namespace"] == self.name.as_str()
-                    && ["create", "update", "patch", "delete"].iter().any(|verb| entry["verb"] == *verb)
-                    && !uri.contains("dryRun=All")
-                    && uri.contains("fieldManager=gateway-modules")
-                    && object["subresource"].is_null()
-                    && object["resource"] != "leases"
-                    || entry["verb"] == "delete"
-                        && object["namespace"] == self.name.as_str()
-                        && object["resource"] != "leases"
-            })
-            .map(|entry| Write {
-                verb: entry["verb"].as_str().unwrap_or_default().to_owned(),
-                resource: entry["objectRef"]["resource"].as_str().unwrap_or_default().to_owned(),
-                name: entry["objectRef"]["name"].as_str().unwrap_or_default().to_owned(),
-                code: entry["responseStatus"]["code"].as_u64().unwrap_or_default(),
-                uri: entry["requestURI"].as_str().unwrap_or_default().to_owned(),
-                body: entry["requestObject"].clone(),
-            })
-            .collect()
+        let log = self.control_plane.audit_log().await.expect("audit log");
+        let of_ours = |entry: &AuditEntry| {
+            let manager = entry.query.get("fieldManager").is_some_and(|manager| manager.starts_with("gateway-modules"));
+            entry.is_write()
+                && entry.namespace == self.name
+                && entry.subresource.is_empty()
+                && entry.resource != "leases"
+                && (manager || entry.verb == "delete")
+        };
+        log.into_iter().filter(of_ours).collect()
     }
 
-    /// A controller that acknowledges policies whose route is there, until it is dropped.
-    pub fn stand_in(&self) -> StandIn {
-        let (policies, routes) = (self.api(&POLICY), self.api(&ROUTE));
-        StandIn(tokio::spawn(async move {
-            loop {
-                // A conflict with a deletion is no harm here.
-                let _ = acknowledge(&policies, &routes).await;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }))
+    /// A controller of this lab's class that acknowledges policies whose route is there, until it is dropped.
+    pub async fn stand_in(&self) -> StandIn {
+        let client = self.control_plane.stand_in_client().await.expect("client");
+        let options = StandInOptions::new(&self.controller)
+            .attached(true)
+            .policy_kind(&*POLICY.group, &*POLICY.kind)
+            .interval(Duration::from_millis(50));
+        StandIn::start(client, options)
     }
 
     pub fn release(&self, plane: &str, objects: Vec<ReleaseObject>) -> Release {
@@ -170,7 +151,7 @@ impl Lab {
             name: "kgateway".into(),
             version: ModuleVersion::new("2.4").expect("version"),
             class: self.name.clone(),
-            controller: Some(CONTROLLER.into()),
+            controller: Some(self.controller.clone()),
             channel: Channel::Standard,
             assumptions: Vec::new(),
         };
@@ -220,62 +201,13 @@ impl Lab {
             .map(|policy| GatePolicy {
                 kind: PolicyKind::BasicAuth,
                 object: ObjectKey { kind: POLICY, namespace: Some(self.name.clone()), name: (*policy).to_owned() },
-                controller: CONTROLLER.into(),
+                controller: self.controller.clone(),
                 acknowledgement: Acknowledgement::PolicyAncestors,
             })
             .collect();
         entry.gate = Some(Gate { closed: ClosedForm(self.route_object(name, host, "nobody")), policies });
         entry
     }
-}
-
-pub struct StandIn(tokio::task::JoinHandle<()>);
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn acknowledge(policies: &Api<DynamicObject>, routes: &Api<DynamicObject>) -> Result<(), kube::Error> {
-    let condition = |name: &str, generation: Option<i64>| {
-        json!({"type": name, "status": "True", "reason": "Valid", "message": "", "observedGeneration": generation,
-            "lastTransitionTime": "2026-01-01T00:00:00Z"})
-    };
-    let parameters = PatchParams::default();
-    let routes_now = routes.list(&Default::default()).await?;
-    for route in &routes_now {
-        let name = route.metadata.name.clone().unwrap_or_default();
-        let generation = route.metadata.generation;
-        let observed = route.data["status"]["parents"][0]["conditions"][0]["observedGeneration"].as_i64();
-        if observed != generation {
-            let parents: Vec<Value> = route.data["spec"]["parentRefs"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|parent| {
-                    json!({"parentRef": parent, "controllerName": CONTROLLER,
-                    "conditions": [condition("Accepted", generation), condition("ResolvedRefs", generation)]})
-                })
-                .collect();
-            let status: Patch<Value> = Patch::Merge(json!({"status": {"parents": parents}}));
-            routes.patch_status(&name, &parameters, &status).await?;
-        }
-    }
-    for policy in policies.list(&Default::default()).await? {
-        let name = policy.metadata.name.clone().unwrap_or_default();
-        let generation = policy.metadata.generation;
-        let target = policy.data["spec"]["targetRefs"][0]["name"].as_str().unwrap_or_default();
-        let there = routes_now.iter().any(|route| route.metadata.name.as_deref() == Some(target));
-        let observed = policy.data["status"]["ancestors"][0]["conditions"][0]["observedGeneration"].as_i64();
-        if there && observed != generation {
-            let status: Patch<Value> = Patch::Merge(json!({"status": {"ancestors": [{
-                "ancestorRef": {"group": ROUTE.group, "kind": "Gateway", "name": "gw"}, "controllerName": CONTROLLER,
-                "conditions": [condition("Accepted", generation), condition("Attached", generation)]}]}}));
-            policies.patch_status(&name, &parameters, &status).await?;
-        }
-    }
-    Ok(())
 }
 
 pub fn options(name: &str) -> ClusterOptions {
