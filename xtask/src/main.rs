@@ -3,6 +3,7 @@
 mod control_plane;
 mod docker;
 mod error;
+mod test;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ enum Command {
     /// A private Docker daemon for the tests that need one.
     #[command(subcommand)]
     Docker(docker::Command),
+    /// All checks and tests.
+    Test(test::Arguments),
 }
 
 #[expect(clippy::print_stderr, reason = "errors go to the terminal")]
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::ControlPlane(command) => control_plane::run(command),
         Command::Docker(command) => docker::run(command),
+        Command::Test(arguments) => test::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
