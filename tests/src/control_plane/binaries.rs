@@ -171,8 +171,9 @@ fn go_build(folder: &Path, binary: &Path, system: &str) -> Result<(), Error> {
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     // Without these flags the server calls itself v0.0.0, and clients that look at versions go wrong.
     let version = "-X k8s.io/component-base/version";
-    let flags =
-        format!("-s -w {version}.gitVersion=v{KUBERNETES_VERSION} {version}.gitMajor={major} {version}.gitMinor={minor}");
+    let flags = format!(
+        "-s -w {version}.gitVersion=v{KUBERNETES_VERSION} {version}.gitMajor={major} {version}.gitMinor={minor}"
+    );
     let status = Command::new("go")
         .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"])
         .arg(&unfinished)

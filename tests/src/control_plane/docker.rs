@@ -109,10 +109,8 @@ async fn image() -> Result<GenericImage, Error> {
 }
 
 fn commands(addresses: &Addresses<'_>, options: &Options) -> String {
-    let mut commands = vec![
-        ("etcd", files::etcd(addresses)),
-        ("kube-apiserver", files::api_server(addresses, options)),
-    ];
+    let mut commands =
+        vec![("etcd", files::etcd(addresses)), ("kube-apiserver", files::api_server(addresses, options))];
     if options.controller_manager {
         commands.push(("kube-controller-manager", files::controller_manager(addresses)));
     }
