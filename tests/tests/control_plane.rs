@@ -1,6 +1,5 @@
 //! The control plane itself: it serves, it is separate from others, and nothing of it is left behind.
-
-#![allow(clippy::unwrap_used, clippy::panic, clippy::unused_async)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,7 +44,7 @@ fn small() -> Options {
     Options::default().form(Form::Local).controller_manager(false).audit(false)
 }
 
-async fn is_denied(result: kube::Result<impl Sized>) -> bool {
+fn is_denied(result: kube::Result<impl Sized>) -> bool {
     matches!(result, Err(kube::Error::Api(status)) if status.code == 403)
 }
 
@@ -72,7 +71,7 @@ async fn serves_writes_conflicts_users_and_an_audit_log() {
     for groups in [&[][..], &["developers"], &["developers", "operators"]] {
         let limited = control_plane.client_for("jane", groups).await.unwrap();
         let maps: Api<ConfigMap> = Api::namespaced(limited, "team");
-        assert!(is_denied(maps.get("settings").await).await, "{groups:?}");
+        assert!(is_denied(maps.get("settings").await), "{groups:?}");
     }
 
     let log = control_plane.audit_log().await.unwrap();
@@ -162,7 +161,7 @@ async fn holder() {
     let Some(answer) = std::env::var_os(HOLDER) else { return };
     let control_plane = ControlPlane::start(small()).await.unwrap();
     fs::write(answer, control_plane.folder().unwrap().to_str().unwrap()).unwrap();
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
 }
 
 #[test]
@@ -180,7 +179,7 @@ fn a_killed_process_leaves_nothing() {
         if let Some(folder) = fs::read_to_string(&answer).ok().filter(|folder| !folder.is_empty()) {
             break PathBuf::from(folder);
         }
-        assert!(start.elapsed() < Duration::from_secs(900) && holder.try_wait().unwrap().is_none(), "no control plane");
+        assert!(start.elapsed() < Duration::from_mins(15) && holder.try_wait().unwrap().is_none(), "no control plane");
         thread::sleep(Duration::from_millis(50));
     };
     assert!(processes(&folder).len() >= 2);
@@ -210,7 +209,7 @@ mod container {
         let kubeconfig = control_plane.kubeconfig().unwrap();
         let server = kubeconfig.clusters[0].cluster.clone().unwrap().server.unwrap();
         fs::write(answer, server).unwrap();
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
     }
 
     /// Without a daemon this is skipped, except where `CI` is `true`.
@@ -237,7 +236,7 @@ mod container {
                 break server;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(900) && holder.try_wait().unwrap().is_none(),
+                start.elapsed() < Duration::from_mins(15) && holder.try_wait().unwrap().is_none(),
                 "no control plane"
             );
             thread::sleep(Duration::from_millis(50));

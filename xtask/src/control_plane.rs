@@ -20,19 +20,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::error::Error;
 
 /// For the start, without the build.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(30);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Starts a control plane in the background, or finds it running, and says where its kubeconfig is.
     ///
-    /// The first start on a machine builds it with Go (about ten minutes), unless KUBEBUILDER_ASSETS names a folder
+    /// The first start on a machine builds it with Go (about ten minutes), unless `KUBEBUILDER_ASSETS` names a folder
     /// with etcd, kube-apiserver and kube-controller-manager.
     Up(Up),
     /// Ends it; nothing of it remains but its log.
     Down(Name),
-    /// Prints the path of its kubeconfig: KUBECONFIG=$(cargo xtask control-plane kubeconfig) kubectl get namespaces
+    /// Prints the path of its kubeconfig: `KUBECONFIG=$(cargo xtask control-plane kubeconfig) kubectl get namespaces`
     Kubeconfig(Name),
     /// Lists the control planes of this machine.
     Status,
@@ -127,7 +127,8 @@ fn up(arguments: &Up) -> Result<(), Error> {
                 state.name
             )));
         }
-        return kubeconfig_hint(&state, "runs already");
+        kubeconfig_hint(&state, "runs already");
+        return Ok(());
     }
     // Here, where its progress is seen.
     binaries::find()?;
@@ -155,7 +156,8 @@ fn up(arguments: &Up) -> Result<(), Error> {
             return Err(Error::Message(format!("the control plane did not start ({status}):\n{}", log.trim_end())));
         }
         if state.kubeconfig().exists() {
-            return kubeconfig_hint(&state, &format!("runs after {:.1} s", start.elapsed().as_secs_f32()));
+            kubeconfig_hint(&state, &format!("runs after {:.1} s", start.elapsed().as_secs_f32()));
+            return Ok(());
         }
         if start.elapsed() > START {
             let _ = holder.kill();
@@ -171,10 +173,9 @@ fn up(arguments: &Up) -> Result<(), Error> {
 
 /// The command for the shell on standard output, so that `eval` can take it.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's answer")]
-fn kubeconfig_hint(state: &State, what: &str) -> Result<(), Error> {
+fn kubeconfig_hint(state: &State, what: &str) {
     eprintln!("control plane `{}` {what}", state.name);
     println!("export KUBECONFIG={}", state.kubeconfig().display());
-    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "the command's answer")]

@@ -18,13 +18,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::Error;
 
-const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
+const STOP: Duration = Duration::from_mins(1);
 const BRIDGE: &str = "/sys/class/net/docker0";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Starts the daemon, or finds it running, and prints DOCKER_HOST: eval "$(cargo xtask docker up)"
+    /// Starts the daemon, or finds it running, and prints `DOCKER_HOST`: `eval "$(cargo xtask docker up)"`
     ///
     /// Needs root and dockerd (Debian: apt-get install docker.io).
     Up(Folder),
@@ -94,7 +94,8 @@ impl Daemon {
 
 fn up(daemon: &Daemon) -> Result<(), Error> {
     if daemon.process().is_some() && daemon.answers() {
-        return tell(daemon, "runs already");
+        tell(daemon, "runs already");
+        return Ok(());
     }
     remove(daemon)?;
     fs::create_dir_all(&daemon.folder).map_err(Error::io("make", &daemon.folder))?;
@@ -130,7 +131,8 @@ fn up(daemon: &Daemon) -> Result<(), Error> {
             return Err(Error::Message(format!("dockerd ended ({status}); it needs root. Its last lines:\n{last}")));
         }
         if daemon.answers() {
-            return tell(daemon, &format!("runs after {:.1} s", start.elapsed().as_secs_f32()));
+            tell(daemon, &format!("runs after {:.1} s", start.elapsed().as_secs_f32()));
+            return Ok(());
         }
         if start.elapsed() > START {
             let _ = process.kill();
@@ -146,10 +148,9 @@ fn up(daemon: &Daemon) -> Result<(), Error> {
 
 /// The command for the shell on standard output, so that `eval` can take it.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's answer")]
-fn tell(daemon: &Daemon, what: &str) -> Result<(), Error> {
+fn tell(daemon: &Daemon, what: &str) {
     eprintln!("private Docker daemon {what}");
     println!("export DOCKER_HOST=unix://{}", daemon.socket().display());
-    Ok(())
 }
 
 /// Debian keeps it where only root's PATH looks.

@@ -33,7 +33,7 @@ impl Channel {
 
 const FIELD_MANAGER: &str = "gateway-modules-testkit";
 const AT_ONCE: usize = 8;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Installs Gateway API, with its `safe-upgrades` policy, from a folder laid out as
 /// [`schemas_or_explain`](crate::schemas_or_explain) finds it; gives the names of the definitions.

@@ -5,12 +5,13 @@
 //! join before they run; the *janitor* removes the folder. A parent-death signal would do the first, but needs
 //! unsafe code, and it does not exist outside Linux.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use tempfile::TempDir;
+use tempfile::Builder;
 
 use super::binaries;
 use crate::Error;
@@ -47,8 +48,11 @@ impl Group {
     /// An empty group with a new folder that only this user can read.
     pub(crate) fn new() -> Result<Self, Error> {
         let parent = std::env::temp_dir();
-        let folder =
-            TempDir::with_prefix_in("gateway-modules-", &parent).map_err(Error::io("make a folder in", &parent))?;
+        let folder = Builder::new()
+            .prefix("gateway-modules-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&parent)
+            .map_err(Error::io("make a folder in", &parent))?;
         let leader = Helper::start(LEADER, &[])?;
         // Process ids fit: the kernel's own type is this one.
         let id = i32::try_from(leader.child.id()).unwrap_or(i32::MAX);
