@@ -1,6 +1,6 @@
 //! What the suites of plan and apply share: a control plane, hand-built releases, a stand-in for a policy controller.
 
-#![allow(dead_code, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unused_self, missing_docs, unreachable_pub)]
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ use gateway_modules_core::{
 use gateway_modules_testkit::{
     AuditEntry, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
 };
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -104,7 +104,7 @@ impl Lab {
     }
 
     pub async fn delete(&self, kind: &GroupVersionKind, name: &str) {
-        self.api(kind).delete(name, &Default::default()).await.expect("deleted");
+        self.api(kind).delete(name, &DeleteParams::default()).await.expect("deleted");
     }
 
     pub async fn plan(&self, release: &Release) -> Plan {
