@@ -246,6 +246,9 @@ fn take_mapping(
                         compilation.ledger.cite_contribution(id, contribution.target.clone(), "");
                     }
                 }
+                Citation::Provisioned { object, pointer } => {
+                    compilation.ledger.cite(id, object.clone(), pointer.clone());
+                }
                 Citation::Edit { .. } | Citation::Fragment { .. } | Citation::Gateway { .. } => {}
             }
         }
@@ -415,12 +418,17 @@ fn note_enforcement(
                 compilation.refuse(field, place, reason, vec!["a module that acknowledges its policies".to_owned()]);
             }
             Some(enforcement) => {
-                let objects = mapping
-                    .objects
+                let made = mapping.objects.iter().filter(|(_, of)| of.contains(kind)).map(|(object, _)| object.key());
+                let provisioned = mapping
+                    .outcomes
                     .iter()
-                    .filter(|(_, of)| of.contains(kind))
-                    .map(|(object, _)| object.key())
-                    .collect();
+                    .filter(|outcome| covers(&field.pointer, &outcome.field.pointer))
+                    .flat_map(|outcome| &outcome.citations)
+                    .filter_map(|citation| match citation {
+                        Citation::Provisioned { object, .. } => Some(object.clone()),
+                        _ => None,
+                    });
+                let objects = made.chain(provisioned).collect::<BTreeSet<_>>().into_iter().collect();
                 enforced.push(Enforced {
                     rules: rules.to_vec(),
                     kind: *kind,
