@@ -16,6 +16,7 @@ fn documents(case: &Value) -> String {
         "spec": {
             "gateway": { "module": "istio", "parameters": or("parameters", json!({})) },
             "visibilities": { "external": { "namespace": "gateways" } },
+            "accept": or("accept", json!([])),
         },
     });
     if let Some(listeners) = case.get("listeners") {
@@ -32,7 +33,6 @@ fn documents(case: &Value) -> String {
             "visibilities": ["external"],
             "hostnames": ["api.example.com"],
             "policies": case["intent"],
-            "accept": or("accept", json!([])),
         }] },
     });
     format!("{plane}\n---\n{component}\n")
@@ -71,7 +71,7 @@ fn what_needs_an_escape_hatch_or_an_option_is_refused() {
         json!({ "rateLimit": { "requests": 10, "per": "1m" } }),
         json!({ "apiKey": { "location": { "header": "x-key" }, "credentials": { "name": "keys" } } }),
         json!({ "basicAuth": { "credentials": { "name": "users" } } }),
-        json!({ "compression": { "algorithms": ["gzip"] } }),
+        json!({ "compression": { "algorithms": ["Gzip"] } }),
         json!({ "healthCheck": { "probe": { "http": { "path": "/" } }, "interval": "5s", "timeout": "1s" } }),
         json!({ "directResponse": { "status": 200 } }),
         json!({ "faultInjection": { "abort": { "status": 503 } } }),

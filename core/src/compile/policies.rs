@@ -533,10 +533,9 @@ fn map_backends(
                 agreed.insert(*kind, agreement);
             }
         }
-        if let Some(agreement) = agreed
-            .remove(&PolicyKind::BackendTls)
-            .filter(|_| standard_attached::granularity(compilation, PolicyKind::BackendTls).is_some())
-        {
+        // What the gateway has no standard form of stays for the adapter.
+        let standard = standard_attached::granularity(compilation, PolicyKind::BackendTls).is_some();
+        if standard && let Some(agreement) = agreed.remove(&PolicyKind::BackendTls) {
             enforced.extend(standard_attached::backend_tls(compilation, drafts, &namespace, &service, &agreement));
         }
         let mut scope = BackendScope::new(namespace.clone(), service.clone());
@@ -580,7 +579,7 @@ fn map_gateways(
             }
         }
         let standard = standard_attached::granularity(compilation, PolicyKind::ClientCertificate).is_some();
-        if let Some(agreement) = agreed.remove(&PolicyKind::ClientCertificate).filter(|_| standard) {
+        if standard && let Some(agreement) = agreed.remove(&PolicyKind::ClientCertificate) {
             enforced.extend(standard_attached::client_certificate(compilation, drafts, gateway, &agreement));
         }
         let namespace = compilation.gateway_namespace(gateway);

@@ -11,11 +11,11 @@ use gateway_modules_core::{
 use serde_json::Value;
 
 /// Compiles documents, all of one plane.
-pub fn compiled(documents: &str) -> Compiled {
+pub(crate) fn compiled(documents: &str) -> Compiled {
     compiled_for(documents, Channel::Standard)
 }
 
-pub fn compiled_for(documents: &str, channel: Channel) -> Compiled {
+pub(crate) fn compiled_for(documents: &str, channel: Channel) -> Compiled {
     let loaded = Loader::new().text("test.yaml", documents).finish().unwrap_or_else(|problems| panic!("{problems:#?}"));
     let planes = resolve(&loaded.intent).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let module = Istio::new();
@@ -24,7 +24,7 @@ pub fn compiled_for(documents: &str, channel: Channel) -> Compiled {
 }
 
 /// The release, or a panic with what stops it.
-pub fn release(documents: &str) -> Release {
+pub(crate) fn release(documents: &str) -> Release {
     compiled(documents).into_release().unwrap_or_else(|problems| {
         let texts: Vec<_> =
             problems.0.iter().map(|one| format!("{} {}: {}", one.code, one.pointer, one.message)).collect();
@@ -33,7 +33,7 @@ pub fn release(documents: &str) -> Release {
 }
 
 /// What stops the release, one line each.
-pub fn problems(documents: &str) -> Vec<String> {
+pub(crate) fn problems(documents: &str) -> Vec<String> {
     let compiled = compiled(documents);
     assert!(compiled.release.is_none(), "must be refused");
     compiled
@@ -46,7 +46,7 @@ pub fn problems(documents: &str) -> Vec<String> {
 }
 
 /// All objects of a kind.
-pub fn of_kind(release: &Release, kind: &str) -> Vec<Value> {
+pub(crate) fn of_kind(release: &Release, kind: &str) -> Vec<Value> {
     release
         .objects
         .iter()
@@ -56,7 +56,7 @@ pub fn of_kind(release: &Release, kind: &str) -> Vec<Value> {
 }
 
 /// The rules of the ALLOW policy of a Gateway.
-pub fn rules(release: &Release, gateway: &str) -> Vec<Value> {
+pub(crate) fn rules(release: &Release, gateway: &str) -> Vec<Value> {
     let policies = of_kind(release, "AuthorizationPolicy");
     let policy = policies
         .iter()
