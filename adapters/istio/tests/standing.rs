@@ -20,7 +20,7 @@ fn component(name: &str, endpoints: &[String]) -> String {
     format!(
         "---\napiVersion: gatewaymodules.dev/v1alpha1\nkind: Component\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
          endpoints:\n{}",
-        endpoints.iter().map(|endpoint| format!("    - {endpoint}\n")).collect::<String>()
+        endpoints.iter().fold(String::new(), |all, endpoint| all + "    - " + endpoint + "\n")
     )
 }
 
@@ -243,4 +243,30 @@ fn one_issuer_is_verified_in_one_way() {
             ],
         );
     assert!(common::problems(&text).iter().any(|line| line.contains("same issuer")));
+}
+
+#[test]
+fn a_service_is_asked_before_anything_is_admitted() {
+    let text = external().replace(
+        "module: istio",
+        "module: istio, parameters: { extensionProviders: { authz: { envoyExtAuthzHttp: { service: authz.shop.svc.cluster.local, port: \
+         9000, includeRequestHeadersInCheck: [authorization] } } } }",
+    ) + &component(
+        "catalog",
+        &[
+            endpoint(
+                "api",
+                "api.example.com",
+                "policies: { externalAuthorization: { protocol: HTTP, service: authz, port: 9000 } }",
+            ),
+            endpoint("open", "open.example.com", ""),
+        ],
+    );
+    let release = common::release(&text);
+    // Written one after the other in this order, and watched as one kind.
+    let policies = common::of_kind(&release, "AuthorizationPolicy");
+    let actions: Vec<_> = policies.iter().map(|policy| policy["spec"]["action"].as_str().unwrap_or_default()).collect();
+    assert_eq!(actions, ["CUSTOM", "ALLOW"]);
+    assert_eq!(policies[0]["spec"]["rules"].as_array().map(Vec::len), Some(1));
+    assert!(release.requires.iter().any(|requirement| requirement.setting == "meshConfig.extensionProviders[]"));
 }

@@ -175,9 +175,9 @@ impl<'a> Standing<'a> {
             }
         }
         for requirement in entry.need.claims.iter().flat_map(|claims| &claims.require) {
-            let nested: String = requirement.claim.as_str().split('.').map(|name| format!("[{name}]")).collect();
+            let nested = requirement.claim.as_str().replace('.', "][");
             rule.when.push(condition(
-                &format!("request.auth.claims{nested}"),
+                &format!("request.auth.claims[{nested}]"),
                 requirement.values.iter().map(|value| value.as_str()),
             ));
         }

@@ -201,7 +201,8 @@ fn disagreement(place: &Place<'_>, value: &Jwt) -> Option<String> {
 fn in_cluster(url: &str) -> bool {
     let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let host = authority.split(':').next().unwrap_or_default();
-    host.ends_with(".svc") || host.ends_with(".svc.cluster.local")
+    let labels: Vec<&str> = host.split('.').skip(2).collect();
+    matches!(labels.as_slice(), ["svc"] | ["svc", "cluster", "local"])
 }
 
 fn claims(place: &Place<'_>, mapping: &mut Mapping) -> Option<()> {
