@@ -63,12 +63,36 @@ pub(super) struct Evaluator {
 
 impl Default for Evaluator {
     fn default() -> Self {
-        Self {
-            context: Context::default().with_all(),
-            timestamp: parse("timestamp(text)").ok(),
-            duration: parse("duration(text)").ok(),
-        }
+        Self { context: context(), timestamp: parse("timestamp(text)").ok(), duration: parse("duration(text)").ok() }
     }
+}
+
+/// The functions of Kubernetes, and `type()`, which kube-cel 0.8 lacks.
+fn context() -> Context<'static> {
+    let mut context = Context::default().with_all();
+    for name in ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"] {
+        context.add_variable_from_value(name, type_value(name));
+    }
+    context.add_function("type", |value: cel::Value| -> Result<cel::Value, ExecutionError> {
+        Ok(match value {
+            cel::Value::List(_) => type_value("list"),
+            cel::Value::Map(_) => type_value("map"),
+            cel::Value::Int(_) => type_value("int"),
+            cel::Value::UInt(_) => type_value("uint"),
+            cel::Value::Float(_) => type_value("double"),
+            cel::Value::String(_) => type_value("string"),
+            cel::Value::Bytes(_) => type_value("bytes"),
+            cel::Value::Bool(_) => type_value("bool"),
+            cel::Value::Null => type_value("null_type"),
+            _ => type_value("other"),
+        })
+    });
+    context
+}
+
+/// A type as a value: a text that no rule writes, as there is no type of types here.
+fn type_value(name: &str) -> cel::Value {
+    cel::Value::String(Arc::new(format!("\u{0}type {name}")))
 }
 
 impl Rules {
@@ -338,6 +362,8 @@ fn is_gap(error: &ExecutionError) -> bool {
         error,
         ExecutionError::NoSuchKey(_)
             | ExecutionError::FunctionError { .. }
+            // an argument failed, mostly because it is an absent field; the number of arguments is type-checked
+            | ExecutionError::MissingArgumentOrTarget
             | ExecutionError::DivisionByZero(_)
             | ExecutionError::RemainderByZero(_)
             | ExecutionError::Overflow(..)
@@ -506,6 +532,24 @@ mod tests {
             let outcome = check(&schema, &json!({"list": [1]}), old.as_ref());
             assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (failures, 0), "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn types_can_be_compared() {
+        let rule =
+            "type(self) == int && int(self) > 1 || type(self) == string && quantity(self).isLessThan(quantity('4Gi'))";
+        let schema = json!({"x-kubernetes-int-or-string": true, "x-kubernetes-validations": [{"rule": rule}]});
+        for (value, failures) in [(json!(2), 0), (json!(1), 1), (json!("1Gi"), 0), (json!("5Gi"), 1)] {
+            let outcome = check(&schema, &value, None);
+            assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (failures, 0), "{value}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_absent_field_fails_a_rule_that_needs_it() {
+        let schema = json!({"x-kubernetes-validations": [{"rule": "size(self.a) > 0"}, {"rule": "self.a == 1"}]});
+        let outcome = check(&schema, &json!({}), None);
+        assert_eq!((outcome.violations.len(), outcome.unchecked.len()), (2, 0), "{outcome:?}");
     }
 
     #[test]
