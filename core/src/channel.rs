@@ -16,12 +16,19 @@ pub enum Channel {
     Experimental,
 }
 
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Channel {
+    /// Name as in the annotation `gateway.networking.k8s.io/channel`: `standard` or `experimental`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Standard => "standard",
             Self::Experimental => "experimental",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

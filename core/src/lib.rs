@@ -11,6 +11,7 @@ pub mod names;
 pub mod object;
 pub mod resolve;
 pub mod types;
+pub mod validate;
 
 #[doc(hidden)]
 pub mod __private {
