@@ -1,1 +1,4 @@
 //! Test kit.
+
+pub mod contract;
+pub mod samples;
