@@ -82,7 +82,8 @@ impl<'a> Bench<'a> {
     #[must_use]
     pub fn on_this(&self, documents: &Documents) -> Documents {
         let mut documents = documents.clone();
-        if self.module.metadata().default_class.is_none() {
+        let named = documents.plane().pointer("/spec/gateway/className").is_some();
+        if self.module.metadata().default_class.is_none() && !named {
             // The platform must name the class of such a gateway.
             documents.plane_mut()["spec"]["gateway"]["className"] = json!("contract");
         }
@@ -123,14 +124,14 @@ impl<'a> Bench<'a> {
 }
 
 /// The documents with some differences accepted by the platform.
-pub fn accepting(documents: &Documents, names: &[String]) -> Documents {
+pub(super) fn accepting(documents: &Documents, names: &[String]) -> Documents {
     let mut documents = documents.clone();
     documents.plane_mut()["spec"]["accept"] = json!(names);
     documents
 }
 
 /// Names of the differences of a compilation.
-pub fn differences(compiled: &Compiled) -> Vec<String> {
+pub(super) fn differences(compiled: &Compiled) -> Vec<String> {
     let mut names: Vec<String> = compiled
         .report
         .entries

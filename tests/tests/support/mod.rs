@@ -1,7 +1,16 @@
 //! What the suites share.
 #![allow(dead_code)] // each suite uses some of it
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use gateway_modules::core::{
+    capability::names::{gateway_api, project},
+    module::{GatewayModule, Registry},
+};
+use serde_json::{Map, Value};
 
 /// Folder beside the workspace with what the project was given; a checkout elsewhere has none.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -35,4 +44,23 @@ pub(crate) fn schemas() -> Option<PathBuf> {
 /// A folder of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Every name of Gateway API that an operator may claim for a gateway that nothing is known about.
+pub(crate) fn claims() -> Map<String, Value> {
+    let safe = |name: &&str| {
+        !name.starts_with("BackendTLS") && !name.contains("ClientCertificate") && !name.starts_with("gateway/")
+    };
+    let names: Vec<&str> = gateway_api::ALL.iter().chain(project::ALL).map(|name| name.as_str()).filter(safe).collect();
+    Map::from_iter([("capabilities".to_owned(), names.into())])
+}
+
+/// The modules that are compiled in, and once more the generic one with everything that can be claimed.
+pub(crate) fn modules(registry: &Registry) -> Vec<(String, Arc<dyn GatewayModule>, Map<String, Value>)> {
+    let mut modules: Vec<_> =
+        registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), Map::new())).collect();
+    if let Ok(generic) = registry.get("generic") {
+        modules.push(("generic with claims".to_owned(), generic, claims()));
+    }
+    modules
 }
