@@ -1,18 +1,20 @@
-//! Release channel of the Gateway API CRDs.
+//! Release channel of the Gateway API.
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Release channel of the Gateway API CRDs (annotation `gateway.networking.k8s.io/channel`). Standard CRDs silently drop
-/// the fields that only the experimental channel has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Release channel of the Gateway API CRDs; a cluster has one of the two installed.
+///
+/// Source: <https://gateway-api.sigs.k8s.io/concepts/versioning/#release-channels>.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Channel {
-    /// Fields that are generally available.
+    /// Kinds and fields that are generally available.
     #[default]
     Standard,
-    /// All fields.
+    /// Everything of the standard channel, and kinds and fields that may still change or go.
     Experimental,
 }
 
@@ -32,14 +34,34 @@ impl fmt::Display for Channel {
     }
 }
 
-impl FromStr for Channel {
-    type Err = String;
+/// A text that names no channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no channel of the Gateway API; write `standard` or `experimental`")]
+pub struct UnknownChannel(pub String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Channel {
+    type Err = UnknownChannel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownChannel> {
         match text {
             "standard" => Ok(Self::Standard),
             "experimental" => Ok(Self::Experimental),
-            _ => Err(format!("{text:?} is not a channel: `standard` or `experimental`")),
+            other => Err(UnknownChannel(other.to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_json_agree() {
+        for channel in [Channel::Standard, Channel::Experimental] {
+            assert_eq!(channel.to_string().parse(), Ok(channel));
+            assert_eq!(serde_json::to_value(channel).unwrap(), channel.as_str());
+        }
+        assert_eq!("Standard".parse::<Channel>(), Err(UnknownChannel("Standard".into())));
     }
 }

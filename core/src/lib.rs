@@ -3,12 +3,15 @@
 
 pub mod capability;
 pub mod channel;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod compile;
 pub mod diagnostic;
 pub mod intent;
 pub mod module;
 pub mod names;
 pub mod object;
+pub mod plan;
 pub mod resolve;
 pub mod types;
 pub mod validate;

@@ -2,10 +2,12 @@
 //!
 //! Naming this crate is what links the adapters; an application that names only the core has none.
 
+mod crds;
 mod offline;
 
 pub use gateway_modules_core as core;
 
+pub use self::crds::InstalledCrds;
 pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
 
 pub use gateway_modules_core::module::{Registry, RegistryError};

@@ -2,7 +2,6 @@
 
 use gateway_modules_core::{
     capability::Capabilities,
-    channel::Channel,
     compile::{CompileInput, Compiled, compile},
     diagnostic::{Category, Diagnostic, Diagnostics, Severity},
     intent::{FieldRef, Intent},
@@ -10,7 +9,7 @@ use gateway_modules_core::{
     resolve::{DataPlaneTopology, resolve},
 };
 
-use crate::DEFAULT_MODULE;
+use crate::{DEFAULT_MODULE, InstalledCrds};
 
 /// One data plane, compiled.
 #[derive(Debug)]
@@ -32,10 +31,10 @@ pub struct CompiledPlane {
 pub fn compile_offline(
     intent: &Intent,
     registry: &Registry,
-    channel: Channel,
+    crds: &InstalledCrds,
 ) -> Result<Vec<CompiledPlane>, Diagnostics> {
     let planes = resolve(intent)?;
-    compile_planes(intent, planes, registry, channel, None)
+    compile_planes(intent, planes, registry, crds, None)
 }
 
 /// Compiles every data plane for one module, whatever the planes name: the way to compare modules.
@@ -46,7 +45,7 @@ pub fn compile_for(
     intent: &Intent,
     registry: &Registry,
     module: &str,
-    channel: Channel,
+    crds: &InstalledCrds,
 ) -> Result<Vec<CompiledPlane>, Diagnostics> {
     let mut planes = resolve(intent)?;
     for plane in &mut planes {
@@ -55,14 +54,14 @@ pub fn compile_for(
             plane.gateway = Default::default();
         }
     }
-    compile_planes(intent, planes, registry, channel, Some(module))
+    compile_planes(intent, planes, registry, crds, Some(module))
 }
 
 fn compile_planes(
     intent: &Intent,
     planes: Vec<DataPlaneTopology>,
     registry: &Registry,
-    channel: Channel,
+    crds: &InstalledCrds,
     module: Option<&str>,
 ) -> Result<Vec<CompiledPlane>, Diagnostics> {
     let mut problems = Diagnostics::default();
@@ -91,8 +90,12 @@ fn compile_planes(
                 continue;
             }
         };
-        let result = match CompileInput::offline(intent, &plane, found.as_ref(), channel) {
-            Ok(input) => compile(&input),
+        let result = match CompileInput::offline(intent, &plane, found.as_ref(), crds.channel) {
+            Ok(mut input) => {
+                input.served.clone_from(&crds.served);
+                input.assumptions.push(crds.source.clone());
+                compile(&input)
+            }
             Err(message) => {
                 problems.push(problem("/spec/gateway/version", message));
                 continue;

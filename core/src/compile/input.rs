@@ -46,7 +46,7 @@ impl<'a> CompileInput<'a> {
         channel: Channel,
     ) -> Result<Self, String> {
         let metadata = module.metadata();
-        let mut assumptions = vec![format!("Gateway API 1.6.1 CRDs, {channel} channel")];
+        let mut assumptions = Vec::new();
         let version = match &plane.gateway.version {
             Some(version) => ModuleVersion::new(version.as_str())?,
             None => {

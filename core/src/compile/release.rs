@@ -209,6 +209,20 @@ pub struct ContributionKey {
 }
 
 impl Release {
+    /// A release with nothing in it.
+    pub fn new(data_plane: impl Into<String>, module: ModuleUse) -> Self {
+        Self {
+            data_plane: data_plane.into(),
+            module,
+            objects: Vec::new(),
+            contributions: Vec::new(),
+            derived_secrets: Vec::new(),
+            requires: Vec::new(),
+            policies: Vec::new(),
+            report: Report::default(),
+        }
+    }
+
     /// The release as one text that changes when and only when the release does.
     pub fn id(&self) -> String {
         let text = serde_json::to_string(&(

@@ -27,7 +27,7 @@ inventory::collect!(AdapterRegistration);
 
 /// Registers an adapter where life before main runs, and defines `register(&mut Registry)` for targets where it does not.
 ///
-/// ```ignore-because-it-needs-a-module
+/// ```text
 /// gateway_modules_core::register_adapter!("kgateway", Kgateway::new);
 /// ```
 #[macro_export]

@@ -25,7 +25,7 @@ use super::{Stage, UncheckedRule, Violation, list_keys, pointer};
 /// Rules of one node of a schema and of everything below it; nodes without rules are left out.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    rules: Vec<CompiledRule>,
+    here: Vec<CompiledRule>,
     properties: BTreeMap<String, Rules>,
     items: Option<Box<Rules>>,
     additional: Option<Box<Rules>>,
@@ -114,13 +114,13 @@ impl Rules {
         node.items = schema.get("items").and_then(Self::compile_node).map(Box::new);
         node.additional = schema.get("additionalProperties").and_then(Self::compile_node).map(Box::new);
         let is_empty =
-            node.rules.is_empty() && node.properties.is_empty() && node.items.is_none() && node.additional.is_none();
+            node.here.is_empty() && node.properties.is_empty() && node.items.is_none() && node.additional.is_none();
         (!is_empty).then_some(node)
     }
 
     fn add_rules(&mut self, schema: &Value) {
         let declared = schema.get("x-kubernetes-validations").and_then(Value::as_array);
-        self.rules.extend(declared.into_iter().flatten().map(CompiledRule::compile));
+        self.here.extend(declared.into_iter().flatten().map(CompiledRule::compile));
         // rules in a branch of allOf always apply; the API server refuses CRDs with rules in other branches
         for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             self.add_rules(branch);
@@ -129,9 +129,9 @@ impl Rules {
 
     /// Number of rules, and the rules that cannot be compiled with the reason.
     pub(super) fn census(&self) -> (usize, Vec<(String, String)>) {
-        let mut count = self.rules.len();
+        let mut count = self.here.len();
         let mut broken: Vec<_> = self
-            .rules
+            .here
             .iter()
             .filter_map(|rule| rule.programs.as_ref().err().map(|reason| (rule.text.clone(), reason.clone())))
             .collect();
@@ -195,8 +195,8 @@ impl Evaluator {
     }
 
     fn walk(&self, rules: &Rules, schema: &Value, value: &Value, old: Option<&Value>, at: &str, out: &mut Outcome) {
-        if !rules.rules.is_empty() {
-            self.evaluate(&rules.rules, schema, value, old, at, out);
+        if !rules.here.is_empty() {
+            self.evaluate(&rules.here, schema, value, old, at, out);
         }
         let child_schema = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
         if let Value::Object(fields) = value {
@@ -468,6 +468,7 @@ fn below(at: &str, field_path: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 

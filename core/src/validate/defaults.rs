@@ -106,6 +106,7 @@ fn is_default(value: &Value, schema: &Value) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 

@@ -64,10 +64,10 @@ fn check_list(items: &[Value], schema: &Value, item_schema: &Value, path: &str, 
         let text = match &keys {
             Some(keys) => {
                 let values = key_of(item, keys, item_schema);
-                let pair = |(key, value): (&&str, &Option<&Value>)| {
+                let pair = |(key, value): (&&str, Option<&Value>)| {
                     format!("{key}={}", value.map_or_else(|| "(absent)".to_owned(), Value::to_string))
                 };
-                keys.iter().zip(&values).map(pair).collect::<Vec<_>>().join(", ")
+                keys.iter().zip(values).map(pair).collect::<Vec<_>>().join(", ")
             }
             None => item.to_string(),
         };
@@ -85,6 +85,7 @@ fn check_list(items: &[Value], schema: &Value, item_schema: &Value, path: &str, 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 

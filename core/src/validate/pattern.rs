@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use jsonschema::{Keyword, ValidationError, paths::Location};
+use jsonschema::{Keyword, ValidationError};
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Keyword that stands for `pattern` in the JSON Schema of a CRD, so that the syntax is that of Go.
 pub(super) const KEYWORD: &str = "x-go-pattern";
@@ -24,32 +24,18 @@ struct Pattern {
 impl Patterns {
     fn compile(&self, source: &str) -> Result<Pattern, String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let regex = match known.get(source) {
-            Some(regex) => regex.clone(),
-            None => {
-                let regex = Regex::new(&translate(source)).map_err(|error| error.to_string())?;
-                known.insert(source.to_owned(), regex.clone());
-                regex
-            }
-        };
+        if let Some(regex) = known.get(source) {
+            return Ok(Pattern { regex: regex.clone(), source: source.to_owned() });
+        }
+        let regex = Regex::new(&translate(source)).map_err(|error| error.to_string())?;
+        known.insert(source.to_owned(), regex.clone());
         Ok(Pattern { regex, source: source.to_owned() })
     }
 
-    /// What builds the check of each pattern.
-    pub(super) fn into_factory(
-        self,
-    ) -> impl for<'a> Fn(
-        &'a Map<String, Value>,
-        &'a Value,
-        Location,
-    ) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>>
-    + Send
-    + Sync
-    + 'static {
-        move |_, pattern, _| {
-            let pattern = self.compile(pattern.as_str().unwrap_or_default()).map_err(ValidationError::schema)?;
-            Ok(Box::new(pattern))
-        }
+    /// The check of one pattern.
+    pub(super) fn keyword(&self, pattern: &Value) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'static>> {
+        let pattern = self.compile(pattern.as_str().unwrap_or_default()).map_err(ValidationError::schema)?;
+        Ok(Box::new(pattern))
     }
 }
 
@@ -122,6 +108,7 @@ fn translate(source: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

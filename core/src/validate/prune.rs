@@ -86,6 +86,7 @@ fn suggestion(name: &str, properties: Option<&Map<String, Value>>) -> Option<Str
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 

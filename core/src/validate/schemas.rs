@@ -253,8 +253,15 @@ impl Schemas {
         self.crds.values()
     }
 
-    /// Names of the versions of a kind that are served; empty if there is no such CRD.
-    pub fn served_versions(&self, group_kind: &GroupKind) -> Vec<&str> {
+    /// Names of the versions that are served, of every kind that has one.
+    pub fn served_versions(&self) -> BTreeMap<GroupKind, BTreeSet<String>> {
+        let served = |group_kind| self.served_versions_of(group_kind).into_iter().map(str::to_owned).collect();
+        let all = self.crds.keys().map(|group_kind| (group_kind.clone(), served(group_kind)));
+        all.filter(|(_, served): &(_, BTreeSet<String>)| !served.is_empty()).collect()
+    }
+
+    /// Names of the versions of one kind that are served; empty if there is no such CRD.
+    pub fn served_versions_of(&self, group_kind: &GroupKind) -> Vec<&str> {
         let versions = self.crds.get(group_kind).map(|crd| &crd.versions);
         let served = versions.into_iter().flatten().filter(|(_, version)| version.served);
         served.map(|(name, _)| name.as_str()).collect()
@@ -326,6 +333,7 @@ fn parse_file(path: &Path) -> Result<Vec<Value>, SchemaError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use serde_json::json;
 
@@ -370,7 +378,8 @@ mod tests {
         let crd = schemas.crd(&group_kind).unwrap();
         assert_eq!((crd.scope(), crd.storage_version()), (Scope::Namespaced, "v1"));
         assert_eq!((crd.bundle_version(), crd.channel()), (Some("v1.6.1"), Some("standard")));
-        assert_eq!(schemas.served_versions(&group_kind), ["v1"]);
+        assert_eq!(schemas.served_versions_of(&group_kind), ["v1"]);
+        assert_eq!(schemas.served_versions(), [(group_kind, ["v1".to_owned()].into())].into());
         assert!(schemas.get(&GroupVersionKind::of("g.io", "v1", "K")).is_some());
         assert!(schemas.get(&GroupVersionKind::of("g.io", "v1alpha2", "K")).is_none());
     }

@@ -41,9 +41,10 @@ impl Structure {
     /// From the `openAPIV3Schema` of a CRD; the error says why the schema cannot be used.
     pub(super) fn compile(open_api: &Value) -> Result<Self, String> {
         let schema = to_json_schema(open_api, true);
+        let patterns = Patterns::default();
         let validator = jsonschema::options()
             .with_draft(Draft::Draft7)
-            .with_keyword(KEYWORD, Patterns::default().into_factory())
+            .with_keyword(KEYWORD, move |_, pattern, _| patterns.keyword(pattern))
             .should_validate_formats(true)
             .with_format("k8s-byte", |text: &str| STANDARD.decode(text).is_ok())
             .with_format("k8s-cidr", |text: &str| text.parse::<ipnet::IpNet>().is_ok())
@@ -252,6 +253,7 @@ fn is_duration(text: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

@@ -45,6 +45,12 @@ impl From<gateway_modules::RegistryError> for Failure {
     }
 }
 
+impl From<gateway_modules::core::cluster::ClusterError> for Failure {
+    fn from(error: gateway_modules::core::cluster::ClusterError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::Failed(error.to_string())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gateway_modules::{
-    CompiledPlane,
+    CompiledPlane, InstalledCrds,
     core::{channel::Channel, diagnostic::Diagnostics, intent::Intent, intent::load::Loader},
 };
 
@@ -16,9 +16,9 @@ pub(crate) struct IntentArgs {
     /// File or folder (recursive) with DataPlanes and Components; `-` reads standard input. May be repeated.
     #[arg(short = 'f', long = "filename", required = true, value_name = "PATH")]
     pub(crate) filenames: Vec<PathBuf>,
-    /// Channel of the Gateway API CRDs that the objects are for.
-    #[arg(long, default_value = "standard", value_name = "standard|experimental")]
-    pub(crate) channel: Channel,
+    /// Channel of the Gateway API CRDs that the objects are for. Absent: the cluster's, and `standard` without a cluster.
+    #[arg(long, value_name = "standard|experimental")]
+    pub(crate) channel: Option<Channel>,
 }
 
 impl IntentArgs {
@@ -40,8 +40,13 @@ impl IntentArgs {
     /// Compiles all data planes; what stops any of them stops all.
     pub(crate) fn compile(&self) -> Result<(Intent, Vec<CompiledPlane>), Failure> {
         let intent = self.load()?;
-        let planes = gateway_modules::compile_offline(&intent, &gateway_modules::registry()?, self.channel)?;
+        let planes = gateway_modules::compile_offline(&intent, &gateway_modules::registry()?, &self.crds())?;
         Ok((intent, planes))
+    }
+
+    /// The CRDs, without a cluster.
+    pub(crate) fn crds(&self) -> InstalledCrds {
+        InstalledCrds::assumed(self.channel.unwrap_or_default())
     }
 }
 

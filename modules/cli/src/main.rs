@@ -1,5 +1,6 @@
 //! `gwm`: render, check, plan, apply and watch the gateways of a platform.
 
+mod cluster;
 mod commands;
 mod exit;
 mod input;
@@ -36,6 +37,14 @@ enum Command {
     Explain(commands::explain::Args),
     /// Compares what all modules make of the same intent.
     Compare(commands::compare::Args),
+    /// Shows what an apply would change.
+    Plan(commands::plan::Args),
+    /// Applies intents: in order, protected routes closed until their policies are in force.
+    Apply(commands::apply::Args),
+    /// Shows how applied data planes are, as one verdict with reasons.
+    Status(commands::status::Args),
+    /// Deletes everything that was applied for data planes, and nothing else.
+    Delete(commands::delete::Args),
     /// Prints the JSON Schema of an intent type.
     Schema(commands::schema::Args),
     /// Prints the completions of a shell.
@@ -52,6 +61,10 @@ fn main() -> ExitCode {
         Command::Validate(args) => commands::validate::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Apply(args) => commands::apply::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Delete(args) => commands::delete::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Completions(args) => {
             commands::completions::run::<Cli>(&args);

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> Run {
     let names = registry.names();
     let mut cells: BTreeMap<Row, BTreeMap<&str, Cell>> = BTreeMap::new();
     for name in &names {
-        for plane in gateway_modules::compile_for(&intent, &registry, name, args.intent.channel)? {
+        for plane in gateway_modules::compile_for(&intent, &registry, name, &args.intent.crds())? {
             for entry in &plane.compiled.report.entries {
                 for outcome in &entry.outcomes {
                     let Some(row) = row(entry, outcome) else { continue };

@@ -1,10 +1,14 @@
 //! One file per command.
 
+pub(crate) mod apply;
 pub(crate) mod capabilities;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod delete;
 pub(crate) mod explain;
 pub(crate) mod modules;
+pub(crate) mod plan;
 pub(crate) mod render;
 pub(crate) mod schema;
+pub(crate) mod status;
 pub(crate) mod validate;

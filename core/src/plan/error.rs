@@ -1,0 +1,87 @@
+//! Why a release cannot be applied to a cluster at all.
+
+use super::{
+    contribution::{Contradiction, ContributionField},
+    set::Selection,
+};
+use crate::{intent::FieldRef, object::ObjectKey};
+
+/// Why a release cannot be applied to a cluster at all. Each message says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The GatewayClass is not there, and the release does not make it.
+    #[error(
+        "GatewayClass {class} is not in the cluster: install {module}, or name one of the classes that are there ({}) in \
+         `gateway.class`",
+        list(available)
+    )]
+    ClassMissing {
+        /// The class.
+        class: String,
+        /// The module that it is for.
+        module: String,
+        /// Classes that are there.
+        available: Vec<String>,
+    },
+    /// The class is another controller's.
+    #[error(
+        "GatewayClass {class} belongs to controller {found}, and module {module} was compiled for {expected}: name the \
+         module of that controller, or another class"
+    )]
+    ControllerDiffers {
+        /// The class.
+        class: String,
+        /// The module.
+        module: String,
+        /// Controller that the release was compiled for.
+        expected: String,
+        /// Controller of the live class.
+        found: String,
+    },
+    /// Another module or class was applied last.
+    #[error(
+        "data plane {data_plane} runs on module {} with class {}, and the release is for {} with {}: keep the former, move \
+         with `gwm switch`, or accept an outage with `--allow-outage`",
+        recorded.module, recorded.class, wanted.module, wanted.class
+    )]
+    SelectionChanged {
+        /// Data plane.
+        data_plane: String,
+        /// What was applied last.
+        recorded: Selection,
+        /// What the release is for.
+        wanted: Selection,
+    },
+    /// One object is twice in the release.
+    #[error("{object} is twice in the release; this is a defect of the compiler, please report it")]
+    Twice {
+        /// The object.
+        object: ObjectKey,
+    },
+    /// Two components want different values in one field of an object of others.
+    #[error(
+        "`{field}` of {target} must be {:?} for {} and {:?} for {}: change one of them",
+        first.0, first.1, second.0, second.1
+    )]
+    Contradiction {
+        /// The object.
+        target: ObjectKey,
+        /// The field.
+        field: ContributionField,
+        /// Value, and the field of the intent that asks for it.
+        first: (String, FieldRef),
+        /// The other.
+        second: (String, FieldRef),
+    },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl From<Contradiction> for PlanError {
+    fn from(found: Contradiction) -> Self {
+        Self::Contradiction { target: found.target, field: found.field, first: found.first, second: found.second }
+    }
+}

@@ -1,0 +1,95 @@
+//! What is live, as far as a plan needs to know it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::set::{Identity, ParentState, SetIdentity};
+use crate::object::ObjectKey;
+
+/// An object as it is in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveObject {
+    /// The object with its managed fields and status. Of a Secret that a release does not contain, the metadata only.
+    pub value: Value,
+    /// What a dry run of the apply has answered, for an object that seems to differ. It settles what the server would
+    /// change; without it the plan is right as well, only its diff may show defaults of the server inside atomic lists.
+    pub preview: Option<Value>,
+}
+
+impl LiveObject {
+    /// Without a dry run.
+    pub fn new(value: Value) -> Self {
+        Self { value, preview: None }
+    }
+}
+
+/// The GatewayClass of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LiveClass {
+    /// It was not read: the credentials do not allow it, or the plan is made without a cluster.
+    #[default]
+    Unread,
+    /// It is not there.
+    Missing {
+        /// Names of the classes that are there.
+        available: Vec<String>,
+    },
+    /// It is there.
+    Present {
+        /// `spec.controllerName`.
+        controller: String,
+    },
+}
+
+/// The source of a derived Secret, by reference only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSecret {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+}
+
+/// What is live, as far as a plan needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveState {
+    /// The set of the data plane.
+    pub set: SetIdentity,
+    /// The set of what planes share.
+    pub shared: SetIdentity,
+    /// Parent of the plane's set, if it is there.
+    pub parent: Option<ParentState>,
+    /// Parent of the shared set, if it is there.
+    pub shared_parent: Option<ParentState>,
+    /// Sets of the same data plane with another module, and their members.
+    pub former: Vec<(ParentState, BTreeMap<Identity, LiveObject>)>,
+    /// Names of other sets, by id, for messages.
+    pub known_sets: BTreeMap<String, SetIdentity>,
+    /// Members of both sets, and whatever else stands where the release wants to write.
+    pub objects: BTreeMap<Identity, LiveObject>,
+    /// Targets of contributions, wanted and recorded, that are there.
+    pub targets: BTreeMap<ObjectKey, Value>,
+    /// Sources of derived Secrets that are there, by namespace and name.
+    pub sources: BTreeMap<(String, String), SourceSecret>,
+    /// The GatewayClass of the release.
+    pub class: LiveClass,
+}
+
+impl LiveState {
+    /// An empty cluster.
+    pub fn empty(set: SetIdentity, shared: SetIdentity) -> Self {
+        Self {
+            set,
+            shared,
+            parent: None,
+            shared_parent: None,
+            former: Vec::new(),
+            known_sets: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            class: LiveClass::Unread,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Plans an apply: what would be created, updated, deleted, and what belongs to others. Pure: it is given what is live.
+
+mod closing;
+mod compare;
+mod contribution;
+mod diff;
+mod error;
+mod live;
+mod managed;
+mod planner;
+mod quantity;
+mod set;
+mod step;
+
+pub use self::{
+    closing::CLOSED_BACKEND,
+    compare::{ChangeKind, Comparison, FieldChange, compare, lost_fields, sent_mark},
+    contribution::{ContributionAction, ContributionField, ContributionRecord, ContributionStep, contribution_patch},
+    error::PlanError,
+    live::{LiveClass, LiveObject, LiveState, SourceSecret},
+    managed::{FieldSet, FieldStep, ManagedBy, managers},
+    planner::{PlanOptions, Wanted, plan, plan_delete, seems_to_differ, wanted},
+    set::{
+        ANNOTATION_CLOSED, ANNOTATION_GROUP_KINDS, ANNOTATION_NAMESPACES, ANNOTATION_PROTECTED_BY, ANNOTATION_RELEASE,
+        ANNOTATION_SENT, ANNOTATION_SOURCE, ANNOTATION_TOOLING, DATA_RECORD, Identity, LABEL_DATA_PLANE, LABEL_ID,
+        LABEL_INSTALLATION, LABEL_PART_OF, ParentRecord, ParentState, Selection, SetIdentity, TOOLING, apply_set_id,
+    },
+    step::{
+        Action, FormerSet, GateStep, Membership, Opening, Owner, Plan, PlanSummary, SecretAction, SecretStep, Step,
+    },
+};

@@ -1,0 +1,594 @@
+//! From a release and what is live to a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    closing,
+    compare::{self, FieldChange, canonical, compare, sent_mark},
+    contribution,
+    diff::{is_secret, redacted, yaml_diff},
+    error::PlanError,
+    live::{LiveClass, LiveObject, LiveState},
+    managed::managers,
+    set::{
+        ANNOTATION_CLOSED, ANNOTATION_PROTECTED_BY, ANNOTATION_SENT, ANNOTATION_SOURCE, Identity, LABEL_PART_OF,
+        ParentState, Selection, SetIdentity, phase_from_name,
+    },
+    step::{Action, FormerSet, GateStep, Membership, Opening, Owner, Plan, SecretAction, SecretStep, Step},
+};
+use crate::{
+    compile::{Gate, Phase, Release, ReleaseObject, Role},
+    module::{DerivedSecret, SecretTransform},
+    names,
+    object::{GroupVersionKind, Object, ObjectKey},
+};
+
+const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
+
+/// What a plan may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlanOptions {
+    /// Take over objects and fields of others.
+    pub adopt: bool,
+    /// Allow that another module or class replaces the one that was applied last, with an outage in between.
+    pub allow_outage: bool,
+}
+
+impl PlanOptions {
+    /// Take over objects and fields of others.
+    #[must_use]
+    pub const fn with_adopt(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+
+    /// Allow an outage when the module or class changes.
+    #[must_use]
+    pub const fn with_allow_outage(mut self, allow_outage: bool) -> Self {
+        self.allow_outage = allow_outage;
+        self
+    }
+}
+
+/// An object with everything that an apply adds to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// As it is sent.
+    pub object: Object,
+    /// Its closed form, as it is sent.
+    pub closed: Option<Object>,
+    /// Which set it is a member of.
+    pub membership: Membership,
+}
+
+/// The object as it is sent: with the label of its set and our annotations.
+pub fn wanted(entry: &ReleaseObject, set: &SetIdentity, shared: &SetIdentity) -> Wanted {
+    let membership = if entry.role == Role::Class { Membership::Shared } else { Membership::Plane };
+    let id = if membership == Membership::Shared { shared.id() } else { set.id() };
+    let finish = |object: &Object, annotation: Option<(&str, &str)>| {
+        let mut object = object.clone();
+        object.set_label(LABEL_PART_OF, &id);
+        if let Some((name, value)) = annotation {
+            object.set_annotation(name, value);
+        }
+        let mark = sent_mark(&object, entry.phase);
+        object.set_annotation(ANNOTATION_SENT, &mark);
+        object
+    };
+    let protected_by = entry.gate.as_ref().map(|gate| protectors(gate).into_iter().collect::<Vec<_>>().join(","));
+    Wanted {
+        object: finish(&entry.object, protected_by.as_deref().map(|value| (ANNOTATION_PROTECTED_BY, value))),
+        closed: entry.gate.as_ref().map(|gate| finish(&gate.closed.0, Some((ANNOTATION_CLOSED, "true")))),
+        membership,
+    }
+}
+
+fn protectors(gate: &Gate) -> BTreeSet<String> {
+    gate.policies.iter().map(|policy| Identity::from(&policy.object).to_string()).collect()
+}
+
+/// Plans an apply of a release.
+///
+/// # Errors
+/// The release cannot be applied here at all: its class is missing or another controller's, the module has changed, or it
+/// contradicts itself. Objects and fields of others are no errors but [`Plan::conflicts`].
+pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result<Plan, PlanError> {
+    check_class(release, live)?;
+    let selection = Selection::from(&release.module);
+    check_selection(&selection, live, options)?;
+    let mut steps = Vec::new();
+    let mut actions: BTreeMap<Identity, (bool, bool)> = BTreeMap::new();
+    let mut identities = BTreeSet::new();
+    let mut references = BTreeSet::new();
+    for entry in &release.objects {
+        let key = entry.key();
+        let identity = Identity::from(&key);
+        if !identities.insert(identity.clone()) {
+            return Err(PlanError::Twice { object: key });
+        }
+        let wanted = wanted(entry, &live.set, &live.shared);
+        if wanted.membership == Membership::Shared {
+            references.insert(identity.to_string());
+        }
+        let found = live_for(&identity, live);
+        let action = decide(&wanted, found, &identity, live, options);
+        actions.insert(identity, (found.is_some(), !matches!(action, Action::Unchanged)));
+        steps.push(Step {
+            phase: entry.phase,
+            membership: wanted.membership,
+            action,
+            owners: entry.owners.clone(),
+            gate: entry.gate.as_ref().zip(wanted.closed).map(|(gate, closed)| GateStep {
+                opening: Opening::Steady,
+                policies: gate.policies.clone(),
+                closed,
+            }),
+            uid: found.and_then(|found| text(&found.value, "uid")),
+            object: Some(wanted.object),
+            key,
+        });
+    }
+    for step in &mut steps {
+        let live = live_for(&Identity::from(&step.key), live).map(|live| &live.value);
+        if let Some(gate) = &mut step.gate {
+            gate.opening = opening(&step.action, live, gate, &actions);
+        }
+    }
+    let secrets = plan_secrets(&release.derived_secrets, live, options, &mut identities)?;
+    let wishes = contribution::wishes(&release.contributions).map_err(PlanError::from)?;
+    let records = live.parent.as_ref().map_or(&[][..], |parent| parent.record.contributions.as_slice());
+    let contributions = contribution::plan(&wishes, &live.targets, records, options.adopt);
+    steps.sort_by(|a, b| (a.phase, Identity::from(&a.key)).cmp(&(b.phase, Identity::from(&b.key))));
+    steps.extend(deletions(live, &identities));
+    let former = live
+        .former
+        .iter()
+        .map(|(parent, members)| FormerSet {
+            set: parent.set.clone(),
+            selection: parent.record.selection.clone(),
+            deletes: members.values().filter_map(|member| key_of(&member.value)).collect(),
+        })
+        .collect();
+    let mut plan = Plan {
+        data_plane: release.data_plane.clone(),
+        set: live.set.clone(),
+        shared: live.shared.clone(),
+        release: Some(release.id()),
+        selection: Some(selection),
+        former,
+        steps,
+        secrets,
+        contribution_records: contributions.iter().filter_map(|step| step.record.clone()).collect(),
+        contributions,
+        policies: release.policies.clone(),
+        record: None,
+        adopt: options.adopt,
+        versions: versions(live),
+        references,
+    };
+    plan.record = record_reason(&plan, live);
+    Ok(plan)
+}
+
+/// Plans the deletion of everything that a data plane has in the cluster.
+pub fn plan_delete(live: &LiveState) -> Plan {
+    let records = live.parent.as_ref().map_or(&[][..], |parent| parent.record.contributions.as_slice());
+    Plan {
+        data_plane: live.set.data_plane.clone().unwrap_or_default(),
+        set: live.set.clone(),
+        shared: live.shared.clone(),
+        release: None,
+        selection: None,
+        former: Vec::new(),
+        steps: deletions(live, &BTreeSet::new()),
+        secrets: Vec::new(),
+        contributions: contribution::plan(&BTreeMap::new(), &live.targets, records, false),
+        policies: Vec::new(),
+        record: live
+            .parent
+            .as_ref()
+            .map(|parent| format!("ConfigMap {}/{} goes", parent.set.namespace, parent.set.name)),
+        adopt: false,
+        versions: versions(live),
+        references: BTreeSet::new(),
+        contribution_records: Vec::new(),
+    }
+}
+
+fn versions(live: &LiveState) -> (Option<String>, Option<String>) {
+    let version = |parent: &Option<ParentState>| parent.as_ref().map(|parent| parent.resource_version.clone());
+    (version(&live.parent), version(&live.shared_parent))
+}
+
+fn check_class(release: &Release, live: &LiveState) -> Result<(), PlanError> {
+    let class = &release.module.class;
+    match &live.class {
+        LiveClass::Unread => Ok(()),
+        LiveClass::Missing { available } => {
+            let made = release.objects.iter().any(|entry| {
+                let key = entry.key();
+                key.kind.kind == "GatewayClass" && key.name == *class
+            });
+            if made {
+                Ok(())
+            } else {
+                Err(PlanError::ClassMissing {
+                    class: class.clone(),
+                    module: release.module.name.clone(),
+                    available: available.clone(),
+                })
+            }
+        }
+        LiveClass::Present { controller } => match &release.module.controller {
+            Some(expected) if expected != controller => Err(PlanError::ControllerDiffers {
+                class: class.clone(),
+                module: release.module.name.clone(),
+                expected: expected.clone(),
+                found: controller.clone(),
+            }),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn check_selection(wanted: &Selection, live: &LiveState, options: PlanOptions) -> Result<(), PlanError> {
+    if options.allow_outage {
+        return Ok(());
+    }
+    let same_set = live.parent.as_ref().and_then(|parent| parent.record.selection.as_ref());
+    let former = live.former.iter().find_map(|(parent, _)| parent.record.selection.as_ref());
+    let changed = former
+        .or(same_set.filter(|recorded| recorded.class != wanted.class || recorded.controller != wanted.controller));
+    match changed {
+        Some(recorded) => Err(PlanError::SelectionChanged {
+            data_plane: live.set.data_plane.clone().unwrap_or_default(),
+            recorded: recorded.clone(),
+            wanted: wanted.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The live object, unless it goes with a former set first, or is going already.
+fn live_for<'a>(identity: &Identity, live: &'a LiveState) -> Option<&'a LiveObject> {
+    let found = live.objects.get(identity)?;
+    let set = label(&found.value);
+    let goes = live.former.iter().any(|(parent, _)| Some(parent.set.id().as_str()) == set)
+        || !found.value["metadata"]["deletionTimestamp"].is_null();
+    (!goes).then_some(found)
+}
+
+fn label(value: &Value) -> Option<&str> {
+    value["metadata"]["labels"][LABEL_PART_OF].as_str()
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    value["metadata"][name].as_str().map(ToOwned::to_owned)
+}
+
+fn decide(
+    wanted: &Wanted,
+    found: Option<&LiveObject>,
+    identity: &Identity,
+    live: &LiveState,
+    options: PlanOptions,
+) -> Action {
+    let Some(found) = found else { return Action::Create };
+    let set = if wanted.membership == Membership::Shared { &live.shared } else { &live.set };
+    let manager = set.field_manager();
+    if let Some(owner) = foreign_owner(&found.value, set, live) {
+        if !options.adopt {
+            return Action::Conflict { with: owner };
+        }
+        let (changes, diff) = difference(&wanted.object, found, &manager);
+        return Action::Adopt { from: owner, changes, diff };
+    }
+    let comparison = compare(&wanted.object, &found.value, &manager);
+    if comparison.changes.is_empty() || found.preview.as_ref().is_some_and(|preview| settled(&found.value, preview)) {
+        return Action::Unchanged;
+    }
+    if wanted.membership == Membership::Shared {
+        let others = other_references(identity, live);
+        if !others.is_empty() {
+            return Action::Conflict { with: Owner::Planes { sets: others } };
+        }
+    }
+    let (changes, diff) = difference(&wanted.object, found, &manager);
+    Action::Update { changes, diff }
+}
+
+/// Who has a live object, if it is not the set.
+fn foreign_owner(value: &Value, set: &SetIdentity, live: &LiveState) -> Option<Owner> {
+    let own = set.id();
+    match label(value) {
+        Some(id) if id == own => None,
+        Some(id) => Some(Owner::Set { id: id.to_owned(), set: live.known_sets.get(id).cloned() }),
+        None => {
+            let manager = set.field_manager();
+            let all = managers(value);
+            // Somebody has only removed the label.
+            if all.iter().any(|entry| entry.apply && entry.manager == manager) {
+                return None;
+            }
+            let mut names: Vec<String> = value["metadata"]["ownerReferences"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|owner| {
+                    format!("{} {}", owner["kind"].as_str().unwrap_or("?"), owner["name"].as_str().unwrap_or("?"))
+                })
+                .collect();
+            names.extend(all.into_iter().filter(|entry| entry.subresource.is_empty()).map(|entry| entry.manager));
+            names.dedup();
+            Some(Owner::Manager { names })
+        }
+    }
+}
+
+fn other_references(identity: &Identity, live: &LiveState) -> Vec<String> {
+    let own = live.set.id();
+    let references = live.shared_parent.as_ref().and_then(|parent| parent.record.references.get(&identity.to_string()));
+    references
+        .into_iter()
+        .flatten()
+        .filter(|id| **id != own)
+        .map(|id| live.known_sets.get(id).map_or_else(|| format!("ApplySet {id}"), ToString::to_string))
+        .collect()
+}
+
+/// Whether a dry run has changed nothing: the server would not even write.
+fn settled(live: &Value, preview: &Value) -> bool {
+    let plain = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+            for entry in metadata.get_mut("managedFields").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(entry) = entry.as_object_mut() {
+                    entry.remove("time");
+                }
+            }
+        }
+        canonical(&value)
+    };
+    plain(live) == plain(preview)
+}
+
+/// Whether an apply of the object seems to change the live one, so that a dry run is worth its request.
+pub fn seems_to_differ(wanted: &Wanted, live: &Value, set: &SetIdentity, shared: &SetIdentity) -> bool {
+    let set = if wanted.membership == Membership::Shared { shared } else { set };
+    label(live) == Some(set.id().as_str()) && !compare(&wanted.object, live, &set.field_manager()).changes.is_empty()
+}
+
+fn difference(wanted: &Object, found: &LiveObject, manager: &str) -> (Vec<FieldChange>, String) {
+    let desired = wanted.to_value();
+    let mut changes = compare(wanted, &found.value, manager).changes;
+    let before = compare::project(&found.value, &desired, manager);
+    let diff = match &found.preview {
+        Some(preview) => {
+            compare::keep_real(&mut changes, &found.value, preview);
+            yaml_diff(&before, &compare::project(preview, &desired, manager))
+        }
+        None => yaml_diff(&before, &desired),
+    };
+    // The mark of what was sent follows every other change; alone, it is worth showing.
+    let mark = format!("metadata.annotations[{ANNOTATION_SENT}]");
+    if changes.iter().any(|change| change.path != mark) {
+        changes.retain(|change| change.path != mark);
+    }
+    if is_secret(&desired) {
+        for change in
+            changes.iter_mut().filter(|change| change.path.starts_with("data") || change.path.starts_with("stringData"))
+        {
+            change.before = change.before.as_ref().map(|_| redacted());
+            change.after = change.after.as_ref().map(|_| redacted());
+        }
+    }
+    (changes, diff)
+}
+
+/// How a route with attached policies comes to be open. `actions`: per object, whether it is there and whether it changes.
+fn opening(
+    action: &Action,
+    live: Option<&Value>,
+    gate: &GateStep,
+    actions: &BTreeMap<Identity, (bool, bool)>,
+) -> Opening {
+    let close = |reason: String| Opening::CloseThenOpen { reason };
+    let Some(live) = live else { return close("the route is new".to_owned()) };
+    if closing::is_closed(live) {
+        return close("the route is still closed".to_owned());
+    }
+    let new: BTreeSet<String> = gate.policies.iter().map(|policy| Identity::from(&policy.object).to_string()).collect();
+    let recorded = live["metadata"]["annotations"][ANNOTATION_PROTECTED_BY].as_str().unwrap_or_default();
+    let state = |name: &str| actions.iter().find(|(identity, _)| identity.to_string() == name).map(|(_, state)| *state);
+    for old in recorded.split(',').filter(|old| !old.is_empty()) {
+        match (new.contains(old), state(old)) {
+            (true, Some((false, _))) => return close(format!("its policy {old} is gone, and it is open without it")),
+            (false, Some((_, true))) => return close(format!("{old} changes and no longer protects it")),
+            _ => {}
+        }
+    }
+    let changes = new.iter().any(|policy| state(policy).is_none_or(|(_, changes)| changes));
+    if changes || !matches!(action, Action::Unchanged) { Opening::PolicyThenRoute } else { Opening::Steady }
+}
+
+fn plan_secrets(
+    derived: &[DerivedSecret],
+    live: &LiveState,
+    options: PlanOptions,
+    identities: &mut BTreeSet<Identity>,
+) -> Result<Vec<SecretStep>, PlanError> {
+    let mut steps = Vec::new();
+    for secret in derived {
+        let mut object = Object::new(&SECRET, Some(&secret.namespace), &secret.name);
+        let key = object.key();
+        let identity = Identity::from(&key);
+        if !identities.insert(identity.clone()) {
+            return Err(PlanError::Twice { object: key });
+        }
+        for (name, value) in &secret.labels {
+            object.set_label(name, value);
+        }
+        object.set_label(LABEL_PART_OF, &live.set.id());
+        let action = secret_action(secret, &mut object, live_for(&identity, live), live, options);
+        steps.push(SecretStep {
+            key,
+            source: secret.source.clone(),
+            transform: secret.transform.clone(),
+            action,
+            object,
+        });
+    }
+    steps.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(steps)
+}
+
+/// Key of the derived Secret.
+pub(crate) const fn transform_key(transform: &SecretTransform) -> &String {
+    match transform {
+        SecretTransform::HtpasswdSha1 { key } | SecretTransform::HtpasswdBcrypt { key } => key,
+    }
+}
+
+fn secret_action(
+    secret: &DerivedSecret,
+    object: &mut Object,
+    found: Option<&LiveObject>,
+    live: &LiveState,
+    options: PlanOptions,
+) -> SecretAction {
+    if let SecretTransform::HtpasswdBcrypt { .. } = secret.transform {
+        return SecretAction::Blocked { reason: "htpasswd with bcrypt cannot be made yet; use SHA-1".to_owned() };
+    }
+    let Some(source) = live.sources.get(&(secret.namespace.clone(), secret.source.clone())) else {
+        let (namespace, name) = (&secret.namespace, &secret.source);
+        return SecretAction::Blocked {
+            reason: format!(
+                "Secret {namespace}/{name} is not there; create it with one key per user, then apply again"
+            ),
+        };
+    };
+    let transform = serde_json::to_string(&secret.transform).unwrap_or_default();
+    object.set_annotation(ANNOTATION_SOURCE, &names::hash(&[&source.uid, &source.resource_version, &transform]));
+    let mark = sent_mark(object, Phase::Policies);
+    object.set_annotation(ANNOTATION_SENT, &mark);
+    let Some(found) = found else { return SecretAction::Create };
+    if let Some(with) = foreign_owner(&found.value, &live.set, live) {
+        return if options.adopt {
+            SecretAction::Update { reason: format!("taken from {with}") }
+        } else {
+            SecretAction::Conflict { with }
+        };
+    }
+    if found.value["metadata"]["annotations"][ANNOTATION_SOURCE].as_str() != object.annotation(ANNOTATION_SOURCE) {
+        return SecretAction::Update { reason: format!("Secret {}/{} has changed", secret.namespace, secret.source) };
+    }
+    let manager = live.set.field_manager();
+    let owns_data = managers(&found.value).into_iter().any(|entry| {
+        let data = entry.fields.field("data");
+        entry.apply
+            && entry.manager == manager
+            && data.is_some_and(|data| data.field(transform_key(&secret.transform)).is_some())
+    });
+    if !owns_data {
+        return SecretAction::Update { reason: "somebody else has changed its data".to_owned() };
+    }
+    let comparison = compare(object, &found.value, &manager);
+    match comparison.changes.first() {
+        Some(change) => SecretAction::Update { reason: format!("{} differs", change.path) },
+        None => SecretAction::Unchanged,
+    }
+}
+
+fn key_of(value: &Value) -> Option<ObjectKey> {
+    Object::try_from(value.clone()).ok().map(|object| object.key())
+}
+
+/// Members that are no longer wanted: routes first, foundations last.
+fn deletions(live: &LiveState, identities: &BTreeSet<Identity>) -> Vec<Step> {
+    let (own, shared) = (live.set.id(), live.shared.id());
+    let mut steps = Vec::new();
+    for (identity, found) in &live.objects {
+        let value = &found.value;
+        if identities.contains(identity) {
+            continue;
+        }
+        let membership = match label(value) {
+            Some(id) if id == own => Membership::Plane,
+            Some(id) if id == shared => Membership::Shared,
+            _ => continue,
+        };
+        let action = if membership == Membership::Shared {
+            let references =
+                live.shared_parent.as_ref().and_then(|parent| parent.record.references.get(&identity.to_string()));
+            if !references.is_some_and(|references| references.contains(&own)) {
+                continue;
+            }
+            let remaining = other_references(identity, live);
+            if remaining.is_empty() { Action::Delete } else { Action::Release { remaining } }
+        } else {
+            Action::Delete
+        };
+        let Some(key) = key_of(value) else { continue };
+        let protected = closing::is_protected(value) && !closing::is_closed(value);
+        steps.push(Step {
+            phase: phase_of(value, &key),
+            key,
+            membership,
+            action,
+            owners: BTreeSet::new(),
+            gate: None,
+            object: protected.then(|| closing::close(value)).flatten(),
+            uid: text(value, "uid"),
+        });
+    }
+    steps.sort_by(|a, b| b.phase.cmp(&a.phase).then_with(|| Identity::from(&a.key).cmp(&Identity::from(&b.key))));
+    steps
+}
+
+fn phase_of(value: &Value, key: &ObjectKey) -> Phase {
+    let mark = value["metadata"]["annotations"][ANNOTATION_SENT].as_str().unwrap_or_default();
+    let by_mark = mark.split_once('/').and_then(|(phase, _)| phase_from_name(phase));
+    by_mark.unwrap_or_else(|| match key.kind.kind.as_ref() {
+        "GatewayClass" | "ReferenceGrant" => Phase::Foundation,
+        "Gateway" => Phase::Gateways,
+        kind if kind.ends_with("Route") => Phase::Routes,
+        _ => Phase::Policies,
+    })
+}
+
+/// Why the parents' records change, although perhaps no object does.
+fn record_reason(plan: &Plan, live: &LiveState) -> Option<String> {
+    let id = live.set.id();
+    let Some(parent) = &live.parent else {
+        let nothing = plan.steps.is_empty() && plan.secrets.is_empty() && plan.contributions.is_empty();
+        return (!nothing).then(|| format!("{} is new", live.set));
+    };
+    if parent.release != plan.release {
+        return Some(match &parent.release {
+            Some(old) => format!("release {old} becomes {}", plan.release.as_deref().unwrap_or_default()),
+            None => "no release was applied completely yet".to_owned(),
+        });
+    }
+    if parent.record.selection != plan.selection {
+        return Some("the version of the module changes".to_owned());
+    }
+    let mut records = plan.contribution_records.clone();
+    let mut recorded = parent.record.contributions.clone();
+    records.sort();
+    recorded.sort();
+    if records != recorded {
+        return Some("fields of objects of others".to_owned());
+    }
+    let held: BTreeSet<String> = live
+        .shared_parent
+        .iter()
+        .flat_map(|parent| &parent.record.references)
+        .filter(|(_, sets)| sets.contains(&id))
+        .map(|(object, _)| object.clone())
+        .collect();
+    (held != plan.references).then(|| "references to shared objects".to_owned())
+}

@@ -1,0 +1,125 @@
+//! Arguments that the commands with a cluster share, and the way from a data plane to its cluster.
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use clap::Args;
+use gateway_modules::{
+    CompiledPlane, InstalledCrds,
+    core::{
+        cluster::{Cluster, ClusterOptions},
+        intent::{ClusterReference, DataPlane, Intent},
+    },
+};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::{
+    exit::Failure,
+    input::{self, IntentArgs},
+};
+
+/// Which cluster, and under which name.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// Kubeconfig. Absent: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; a data plane's own `cluster.context` comes first.
+    #[arg(long)]
+    context: Option<String>,
+    /// Name of this installation; several may share a cluster without touching each other's objects.
+    #[arg(long, default_value = "default", env = "GATEWAY_MODULES_INSTALLATION")]
+    installation: String,
+    /// Namespace in which it is recorded what was applied; it must exist.
+    #[arg(long, default_value = "default", env = "GATEWAY_MODULES_NAMESPACE")]
+    record_namespace: String,
+    /// For one request to the API server, in seconds.
+    #[arg(long, default_value_t = 15, value_name = "SECONDS")]
+    request_timeout: u64,
+}
+
+impl ClusterArgs {
+    /// The cluster of a context, or the current one.
+    pub(crate) async fn connect(&self, context: Option<&str>) -> Result<Cluster, Failure> {
+        let options = KubeConfigOptions {
+            context: context.map(ToOwned::to_owned).or_else(|| self.context.clone()),
+            ..KubeConfigOptions::default()
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Failed(format!("{error}; name a kubeconfig with --kubeconfig, and a context with --context"))
+        };
+        let config = match &self.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
+                kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?
+            }
+            None if options.context.is_some() => {
+                kube::Config::from_kubeconfig(&options).await.map_err(|error| failed(&error))?
+            }
+            None => kube::Config::infer().await.map_err(|error| failed(&error))?,
+        };
+        let client = kube::Client::try_from(config).map_err(|error| failed(&error))?;
+        let request = Duration::from_secs(self.request_timeout.max(1));
+        let options = ClusterOptions::default()
+            .with_installation(self.installation.clone())
+            .with_namespace(self.record_namespace.clone())
+            .with_timeouts(request, request * 4);
+        Ok(Cluster::new(client, options))
+    }
+
+    /// Every data plane of the intents, compiled for the CRDs of its cluster.
+    pub(crate) async fn compile(&self, args: &IntentArgs) -> Result<Vec<(Cluster, CompiledPlane)>, Failure> {
+        let intent = args.load()?;
+        let registry = gateway_modules::registry()?;
+        let mut planes = Vec::new();
+        let mut contexts: Vec<Option<String>> = intent.data_planes.iter().map(context_of).collect::<Result<_, _>>()?;
+        contexts.sort();
+        contexts.dedup();
+        if contexts.is_empty() {
+            contexts.push(None);
+        }
+        for context in contexts {
+            let cluster = self.connect(context.as_deref()).await?;
+            let crds = match args.channel {
+                Some(channel) => InstalledCrds::assumed(channel),
+                None => InstalledCrds::discover(&cluster.reader())
+                    .await
+                    .map_err(|error| Failure::Failed(error.to_string()))?,
+            };
+            for plane in gateway_modules::compile_offline(&intent, &registry, &crds)? {
+                if context_of_plane(&intent, &plane)? == context {
+                    planes.push((cluster.clone(), plane));
+                }
+            }
+        }
+        let (clusters, compiled): (Vec<_>, Vec<_>) = planes.into_iter().unzip();
+        input::stop_on_errors(&compiled)?;
+        Ok(clusters.into_iter().zip(compiled).collect())
+    }
+}
+
+fn context_of(plane: &DataPlane) -> Result<Option<String>, Failure> {
+    match &plane.spec.cluster {
+        None => Ok(None),
+        Some(ClusterReference::Context(context)) => Ok(Some(context.to_string())),
+        Some(ClusterReference::KubeconfigSecret(secret)) => Err(Failure::Failed(format!(
+            "DataPlane {} names its cluster by Secret {}, which the controller reads; on the command line write `cluster: {{context: …}}`",
+            plane.metadata.name, secret.name
+        ))),
+    }
+}
+
+fn context_of_plane(intent: &Intent, compiled: &CompiledPlane) -> Result<Option<String>, Failure> {
+    let plane = intent.data_planes.iter().find(|plane| plane.metadata.name.as_str() == compiled.plane.name);
+    plane.map_or(Ok(None), context_of)
+}
+
+/// Runs the asynchronous part of a command; Ctrl-C ends it, and the next apply or delete completes what was begun.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = work => result,
+            _ = tokio::signal::ctrl_c() => Err(Failure::Failed("interrupted; the next apply or delete completes what was begun".to_owned())),
+        }
+    })
+}
