@@ -1,7 +1,7 @@
 //! Objects that were written by hand from the vendors' documentation, compared with what the compiler emits.
 //!
 //! `adapters/<module>/tests/expected/*.yaml` hold `kind`, `intent` (the policies of an endpoint), `spec`, and where it matters
-//! `version` and `channel`. `<name>` stands for any text; `targetRefs` and names of objects are core's and left out.
+//! `version`, `channel` and `at` (a pointer into the spec, where the object holds more than the policy). `<name>` stands for any text; `targetRefs` and names of objects are core's and left out.
 
 use gateway_modules::core::{
     channel::Channel,
@@ -81,7 +81,8 @@ fn compare(module: &dyn gateway_modules::core::module::GatewayModule, case: &Val
         .iter()
         .filter(|object| object.object.kind().kind == kind)
         .map(|object| {
-            let mut spec = object.object.as_map()["spec"].clone();
+            let at = case["at"].as_str().unwrap_or_default();
+            let mut spec = object.object.pointer(&format!("/spec{at}")).cloned().unwrap_or(Value::Null);
             // Core's, unless the expected object says what they are.
             if wanted.get("targetRefs").is_none()
                 && let Some(spec) = spec.as_object_mut()

@@ -35,6 +35,7 @@ fn text(compiled: &Compiled) -> serde_json::Value {
 #[test]
 fn examples() {
     let registry = gateway_modules::registry().expect("no duplicates");
+    let crds = gateway_modules::InstalledCrds::assumed(Channel::Standard);
     for folder in ["shop", "fixtures", "policies"] {
         let loaded = Loader::new().path(support::repository("examples/intents").join(folder)).finish();
         let mut intent = loaded.unwrap_or_else(|problems| panic!("{folder}: {problems}")).intent;
@@ -49,7 +50,7 @@ fn examples() {
             for components in &parts {
                 let mut part = intent.clone();
                 part.components.clone_from(components);
-                let planes = gateway_modules::compile_for(&part, &registry, name, Channel::Standard);
+                let planes = gateway_modules::compile_for(&part, &registry, name, &crds);
                 for plane in planes.unwrap_or_else(|problems| panic!("{folder}: {problems}")) {
                     if folder == "policies" && plane.plane.routes.is_empty() {
                         continue;

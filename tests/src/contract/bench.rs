@@ -7,7 +7,7 @@ use gateway_modules_core::{
     diagnostic::Diagnostics,
     intent::Intent,
     module::{GatewayModule, ModuleVersion, Verdict},
-    resolve::resolve,
+    resolve::{DataPlaneTopology, resolve},
 };
 use serde_json::{Map, Value, json};
 
@@ -108,6 +108,23 @@ impl<'a> Bench<'a> {
         Ok(compile(&input))
     }
 
+    /// Compiles every data plane of an intent.
+    ///
+    /// # Errors
+    /// The intent contradicts itself.
+    #[allow(clippy::expect_used)]
+    pub fn compile_planes(&self, intent: &Intent) -> Result<Vec<(DataPlaneTopology, Compiled)>, Refused> {
+        let planes = resolve(intent).map_err(Refused)?;
+        let compiled = planes.into_iter().map(|plane| {
+            let version = ModuleVersion::new(&self.version).expect("a version");
+            let capabilities = self.all_capabilities();
+            let input = CompileInput::new(intent, &plane, self.module, version, capabilities, self.channel, Vec::new());
+            let compiled = compile(&input);
+            (plane, compiled)
+        });
+        Ok(compiled.collect())
+    }
+
     /// Compiles documents, and accepts by name whatever differs; the second value says what that was.
     ///
     /// # Errors
@@ -131,7 +148,7 @@ pub(super) fn accepting(documents: &Documents, names: &[String]) -> Documents {
 }
 
 /// Names of the differences of a compilation.
-pub(super) fn differences(compiled: &Compiled) -> Vec<String> {
+pub fn differences(compiled: &Compiled) -> Vec<String> {
     let mut names: Vec<String> = compiled
         .report
         .entries

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use gateway_modules_core::{channel::Channel, module::GatewayModule};
 
 pub use self::{
-    bench::{Bench, Refused},
+    bench::{Bench, Refused, differences},
     report::{CheckReport, ContractReport},
 };
 
