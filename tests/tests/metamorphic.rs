@@ -2,6 +2,7 @@
 //!
 //! For every leaf of every sample and of every pair of samples, on every module: another value gives other bytes where the
 //! report cites them, and leaves what other policies cite; without the policy its bytes are gone, and nothing else moves.
+#![allow(clippy::expect_used, clippy::panic)] // helpers of a test
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -318,7 +319,7 @@ fn over_all(pairs: bool, check: impl Fn(&Bench<'_>, &str, &Documents, &Compiled,
 #[test]
 fn another_value_gives_other_bytes_where_the_report_says_so() {
     over_all(false, |bench, name, documents, base, tally| {
-        change_every_leaf(bench, name, documents, base, tally, false)
+        change_every_leaf(bench, name, documents, base, tally, false);
     });
 }
 

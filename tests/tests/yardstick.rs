@@ -8,6 +8,7 @@
 //! - `approximate`: it compiles once a difference is accepted by name.
 //! - `option`: it compiles, and the release says which option of the installation it needs.
 //! - `refuse`: it is refused, with a reason.
+#![allow(clippy::expect_used, clippy::panic)] // helpers of a test
 
 use std::{collections::BTreeMap, fmt};
 
@@ -178,7 +179,7 @@ fn the_table_is_the_one_that_the_project_was_given() {
             match (own == Some(&wanted), decision) {
                 (true, None) => {}
                 (true, Some(_)) => {
-                    differ.push(format!("{module}: {kind} has a decision record and is as it was given"))
+                    differ.push(format!("{module}: {kind} has a decision record and is as it was given"));
                 }
                 (false, Some(decision)) => {
                     let record = support::repository(&decision[2]);

@@ -1,6 +1,10 @@
 //! Forms of a kind that only some gateways have, each with the capability that promises it.
 
-use gateway_modules_core::intent::policies::PolicyKind::{self, *};
+use gateway_modules_core::intent::policies::PolicyKind::{
+    self, AccessLog, ApiKey, BackendTls, CircuitBreaking, Compression, Cors, ExternalAuthorization, FaultInjection,
+    HeaderModification, IpAccess, Jwt, LoadBalancing, Mirror, RateLimitGlobal, RateLimitLocal, Redirect, Retry,
+    SessionAffinity, Timeout, UrlRewrite,
+};
 
 use super::{Documents, Sample};
 

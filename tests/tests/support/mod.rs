@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway_modules::core::{
-    capability::names::{gateway_api, project},
+    capability::{CapabilityName, names::{gateway_api, project}},
     module::{GatewayModule, Registry},
 };
 use serde_json::{Map, Value};
@@ -51,12 +51,15 @@ pub(crate) fn claims() -> Map<String, Value> {
     let safe = |name: &&str| {
         !name.starts_with("BackendTLS") && !name.contains("ClientCertificate") && !name.starts_with("gateway/")
     };
-    let names: Vec<&str> = gateway_api::ALL.iter().chain(project::ALL).map(|name| name.as_str()).filter(safe).collect();
+    let names: Vec<&str> = gateway_api::ALL.iter().chain(project::ALL).map(CapabilityName::as_str).filter(safe).collect();
     Map::from_iter([("capabilities".to_owned(), names.into())])
 }
 
+/// Name for people, module, parameters.
+pub(crate) type Measured = (String, Arc<dyn GatewayModule>, Map<String, Value>);
+
 /// The modules that are compiled in, and once more the generic one with everything that can be claimed.
-pub(crate) fn modules(registry: &Registry) -> Vec<(String, Arc<dyn GatewayModule>, Map<String, Value>)> {
+pub(crate) fn modules(registry: &Registry) -> Vec<Measured> {
     let mut modules: Vec<_> =
         registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), Map::new())).collect();
     if let Ok(generic) = registry.get("generic") {
