@@ -7,7 +7,10 @@ use std::{
 };
 
 use gateway_modules::core::{
-    capability::{CapabilityName, names::{gateway_api, project}},
+    capability::{
+        CapabilityName,
+        names::{gateway_api, project},
+    },
     module::{GatewayModule, Registry},
 };
 use serde_json::{Map, Value};
@@ -51,7 +54,8 @@ pub(crate) fn claims() -> Map<String, Value> {
     let safe = |name: &&str| {
         !name.starts_with("BackendTLS") && !name.contains("ClientCertificate") && !name.starts_with("gateway/")
     };
-    let names: Vec<&str> = gateway_api::ALL.iter().chain(project::ALL).map(CapabilityName::as_str).filter(safe).collect();
+    let names: Vec<&str> =
+        gateway_api::ALL.iter().chain(project::ALL).map(CapabilityName::as_str).filter(safe).collect();
     Map::from_iter([("capabilities".to_owned(), names.into())])
 }
 
