@@ -40,10 +40,10 @@ const EXCEPTIONS: &[(&str, &str, Allows, &str)] = &[
     ("", "listeners/tls/mode", NoOther, "an HTTPS listener ends TLS itself; the other mode is for TLS listeners"),
     ("", "backends/service", OthersMove, "policies that are bound to a Service follow the Service"),
     (
-        "kgateway",
+        "",
         "policies/connectionLimit",
         Stays,
-        "circuitBreaking.maxConnections is the same field of BackendConfigPolicy, and asks for the same number",
+        "circuitBreaking.maxConnections is the same field of the vendor's object, and asks for the same number",
     ),
 ];
 

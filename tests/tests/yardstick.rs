@@ -76,7 +76,8 @@ fn measured(module: &dyn GatewayModule, version: &str, kind: PolicyKind, option:
     let forms = samples::of(kind);
     let mut found = forms.iter().map(|sample| {
         let on = |channel| {
-            let bench = Bench::new(module, version, channel, serde_json::Map::default());
+            let parameters = if option { support::options(module.metadata().name) } else { serde_json::Map::default() };
+            let bench = Bench::new(module, version, channel, parameters);
             judge(&bench.compile_accepting(&sample.documents).expect("a valid sample").0, option)
         };
         let (standard, reason) = on(Channel::Standard);

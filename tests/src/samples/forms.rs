@@ -124,7 +124,7 @@ const FORMS: &[(PolicyKind, &str, &str, &str)] = &[
         Jwt,
         "claims-to-headers",
         "policy/jwt/claims-to-headers",
-        "jwt: { issuer: i, jwks: { configMap: { name: keys } }, claimsToHeaders: [{ claim: sub, header: X-User }], forwardToken: true }",
+        "jwt: { issuer: i, jwks: { remote: { url: \"https://keys.example.com/jwks\" } }, claimsToHeaders: [{ claim: sub, header: X-User }], forwardToken: true }",
     ),
     (Jwt, "config-map", "policy/jwt/jwks/config-map", "jwt: { issuer: i, jwks: { configMap: { name: keys } } }"),
     (

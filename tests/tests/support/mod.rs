@@ -62,10 +62,16 @@ pub(crate) fn claims() -> Map<String, Value> {
 /// Name for people, module, parameters.
 pub(crate) type Measured = (String, Arc<dyn GatewayModule>, Map<String, Value>);
 
-/// The modules that are compiled in, and once more the generic one with everything that can be claimed.
+/// What an installation of a gateway may have, as parameters of the module.
+pub(crate) fn options(module: &str) -> Map<String, Value> {
+    let all: Value = serde_saphyr::from_str(include_str!("options.yaml")).unwrap_or_default();
+    all[module].as_object().cloned().unwrap_or_default()
+}
+
+/// The modules that are compiled in, each with the options that the samples need, and once more the generic one with everything that can be claimed.
 pub(crate) fn modules(registry: &Registry) -> Vec<Measured> {
     let mut modules: Vec<_> =
-        registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), Map::new())).collect();
+        registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), options(name))).collect();
     if let Ok(generic) = registry.get("generic") {
         modules.push(("generic with claims".to_owned(), generic, claims()));
     }
