@@ -12,6 +12,8 @@ pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
 
 pub use gateway_modules_core::module::{Registry, RegistryError};
 
+#[cfg(feature = "cilium")]
+pub use gateway_module_cilium as cilium;
 #[cfg(feature = "generic")]
 pub use gateway_module_generic as generic;
 #[cfg(feature = "kgateway")]
@@ -29,6 +31,8 @@ pub fn registry() -> Result<Registry, RegistryError> {
     #[allow(unused_mut)]
     let mut registry = Registry::linked()?;
     // Again by hand, which changes nothing where life before main runs, and is all there is where it does not.
+    #[cfg(feature = "cilium")]
+    cilium::register(&mut registry)?;
     #[cfg(feature = "generic")]
     generic::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
