@@ -18,6 +18,8 @@ pub use gateway_module_cilium as cilium;
 pub use gateway_module_generic as generic;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
+#[cfg(feature = "kong")]
+pub use gateway_module_kong as kong;
 
 /// The module of a data plane that names none, where no gateway is installed.
 pub const DEFAULT_MODULE: &str = "kgateway";
@@ -37,5 +39,7 @@ pub fn registry() -> Result<Registry, RegistryError> {
     generic::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
+    #[cfg(feature = "kong")]
+    kong::register(&mut registry)?;
     Ok(registry)
 }

@@ -9,6 +9,7 @@ fn enabled() -> Vec<&'static str> {
         ("cilium", cfg!(feature = "cilium")),
         ("generic", cfg!(feature = "generic")),
         ("kgateway", cfg!(feature = "kgateway")),
+        ("kong", cfg!(feature = "kong")),
     ];
     all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
 }
