@@ -149,7 +149,8 @@ fn since_1_20_too(capabilities: &mut Capabilities) {
     capabilities.declare(CapabilityName::policy(PolicyKind::Cors), Rule, REPORT_1_20);
     capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, REPORT_1_20);
     // Of the class; this module gives each Gateway that logs a class of its own (docs/decisions/0021).
-    let evidence = Evidence::documentation("CiliumGatewayClassConfig .spec.telemetry.accessLogs (CRD v2alpha1)", "1.20");
+    let evidence =
+        Evidence::documentation("CiliumGatewayClassConfig .spec.telemetry.accessLogs (CRD v2alpha1)", "1.20");
     let kind = PolicyKind::AccessLog;
     capabilities.declare(CapabilityName::policy(kind), Gateway, evidence.clone());
     for part in ["text", "json", "fields", "endpoint/TLS"] {

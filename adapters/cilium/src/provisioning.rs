@@ -55,8 +55,10 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
     let own: Vec<&GatewayTopology> =
         plane.gateways.iter().filter(|gateway| class_spec(gateway, cx, &parameters).is_some()).collect();
     if plane.gateway.class_name.is_some() && !own.is_empty() {
-        let reason = "Cilium takes parameters and access logs by the class only, and the named class is not this plane's";
-        let alternatives = ["no className, so that each Gateway gets a class of its own", "no parameters and no accessLog"];
+        let reason =
+            "Cilium takes parameters and access logs by the class only, and the named class is not this plane's";
+        let alternatives =
+            ["no className, so that each Gateway gets a class of its own", "no parameters and no accessLog"];
         refusals.push(Refusal::new(selection.child("className"), reason, &alternatives));
     }
     if !refusals.is_empty() {

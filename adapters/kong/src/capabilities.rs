@@ -138,7 +138,8 @@ pub(crate) fn of_parameters(parameters: &Parameters) -> Capabilities {
         }
     }
     if parameters.tracing {
-        let evidence = Evidence::documentation("plugin opentelemetry, schema.lua; KONG_TRACING_INSTRUMENTATIONS", "2.2");
+        let evidence =
+            Evidence::documentation("plugin opentelemetry, schema.lua; KONG_TRACING_INSTRUMENTATIONS", "2.2");
         capabilities.declare(CapabilityName::policy(PolicyKind::Tracing), Rule, evidence.clone());
         capabilities.declare(CapabilityName::policy_part(PolicyKind::Tracing, "sampling"), Rule, evidence);
     }
@@ -180,8 +181,11 @@ mod tests {
 
     #[test]
     fn what_kong_cannot_enforce_is_not_declared() {
-        use PolicyKind::{ApiKey, BackendTls, BasicAuth, ClaimsAuthorization, ClientCertificate, ExternalAuthorization, Jwt};
-        for kind in [ApiKey, BackendTls, BasicAuth, ClaimsAuthorization, ClientCertificate, ExternalAuthorization, Jwt] {
+        use PolicyKind::{
+            ApiKey, BackendTls, BasicAuth, ClaimsAuthorization, ClientCertificate, ExternalAuthorization, Jwt,
+        };
+        for kind in [ApiKey, BackendTls, BasicAuth, ClaimsAuthorization, ClientCertificate, ExternalAuthorization, Jwt]
+        {
             assert!(!of("2.3").has(&CapabilityName::policy(kind)), "{kind}");
         }
     }

@@ -119,10 +119,8 @@ fn spec(gateway: &GatewayTopology, parameters: &Parameters) -> Value {
     if let Some(replicas) = parameters.replicas {
         options["deployment"]["replicas"] = replicas.into();
     }
-    let env: Vec<Value> = environment(parameters)
-        .into_iter()
-        .map(|(name, value)| json!({ "name": name, "value": value }))
-        .collect();
+    let env: Vec<Value> =
+        environment(parameters).into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     if !env.is_empty() {
         // The proxy's container has this name (`pkg/consts/dataplane.go`, DataPlaneProxyContainerName).
         options["deployment"]["podTemplateSpec"] =
@@ -198,12 +196,14 @@ fn matches(plane: &DataPlaneTopology, parameters: &Parameters, cx: &Context<'_>)
     {
         let field = field.as_ref().unwrap_or(&route.source);
         if cx.version.line() < (2, 3) && !matched.headers.is_empty() {
-            let reason = "Kong Operator 2.2 does not pass the tests of header matches (report 2.2.0, HTTPRouteHeaderMatching)";
+            let reason =
+                "Kong Operator 2.2 does not pass the tests of header matches (report 2.2.0, HTTPRouteHeaderMatching)";
             refusals.push(Refusal::new(field.child("headers"), reason, &["version 2.3"]));
         }
         let path = serde_json::to_value(&matched.path).unwrap_or_default().to_string();
         if parameters.router != Some(Router::Expressions) && path.contains(PATTERN_CHARACTERS) {
-            let reason = "Kong's router takes the path for a regular expression, in which + * ( ) $ mean something else";
+            let reason =
+                "Kong's router takes the path for a regular expression, in which + * ( ) $ mean something else";
             refusals.push(Refusal::new(field.clone(), reason, &["parameters.router: expressions"]));
         }
     }

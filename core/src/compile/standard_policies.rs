@@ -15,7 +15,8 @@ use crate::{
     intent::{
         EndpointType, FieldRef,
         policies::{
-            ExternalAuthorizationProtocol, HeaderChanges, PathRewrite, PolicyKind, Redirect, RedirectPath, RedirectStatus, Scheme, UrlRewrite,
+            ExternalAuthorizationProtocol, HeaderChanges, PathRewrite, PolicyKind, Redirect, RedirectPath,
+            RedirectStatus, Scheme, UrlRewrite,
         },
     },
     module::Verdict,
@@ -443,8 +444,10 @@ fn external_authorization(
             .iter()
             .any(|(from, to, _)| *from == route.namespace && to == namespace.as_str());
         if !allowed {
-            let reason =
-                format!("the plane does not allow references from namespace {} to namespace {namespace}", route.namespace);
+            let reason = format!(
+                "the plane does not allow references from namespace {} to namespace {namespace}",
+                route.namespace
+            );
             let alternatives = vec!["`allowedReferences` of the data plane".to_owned()];
             compilation.refuse(&field.child("namespace"), &place, reason, alternatives);
             return Attempt::Done;

@@ -44,8 +44,7 @@ fn tracing(draft: &mut Draft<'_>) {
     let namespace =
         value.namespace.as_ref().map_or(draft.scope.route.namespace.as_str(), |namespace| namespace.as_str());
     let endpoint = format!("http://{}.{namespace}.svc:{}/v1/traces", value.service, value.port);
-    let config =
-        json!({ "traces_endpoint": endpoint, "sampling_rate": f64::from(value.sampling.get()) / 100.0 });
+    let config = json!({ "traces_endpoint": endpoint, "sampling_rate": f64::from(value.sampling.get()) / 100.0 });
     let plugin = draft.plugin(kind, "opentelemetry", config);
     let text = "Kong sends OTLP over HTTP, not over gRPC: the port is the one for HTTP, by custom 4318";
     draft.approximate(field.child("port"), vec![difference("tracing/otlp-http", text)], plugin, "/traces_endpoint");

@@ -23,7 +23,11 @@ fn redirect(draft: &mut Draft<'_>) {
     let (Some(scheme), Some(hostname)) = (value.scheme, &value.hostname) else {
         let reason = "Kong's plugin redirect takes a whole URL: parts of the request's own cannot stay";
         let missing = if value.scheme.is_none() { "scheme" } else { "hostname" };
-        draft.unsupported(field.clone(), reason, &[&format!("redirect.{missing}"), "hostname and status 301 or 302 alone"]);
+        draft.unsupported(
+            field.clone(),
+            reason,
+            &[&format!("redirect.{missing}"), "hostname and status 301 or 302 alone"],
+        );
         return;
     };
     if hostname.is_wildcard() {
@@ -165,8 +169,7 @@ fn body_size_limit(draft: &mut Draft<'_>) {
         draft.unsupported(field, "Kong takes a size above 0 and below 2Gi", &["a size below 2Gi"]);
         return;
     }
-    let config: Value =
-        json!({ "allowed_payload_size": bytes, "size_unit": "bytes", "require_content_length": false });
+    let config: Value = json!({ "allowed_payload_size": bytes, "size_unit": "bytes", "require_content_length": false });
     let plugin = draft.plugin(kind, "request-size-limiting", config);
     draft.exact(field, plugin, "/allowed_payload_size");
 }
@@ -179,9 +182,6 @@ mod tests {
     fn only_a_wildcard_becomes_a_pattern_and_nothing_in_it_means_more() {
         assert_eq!(origin_pattern("*"), "*");
         assert_eq!(origin_pattern("https://app.example.com:8443"), "https://app.example.com:8443");
-        assert_eq!(
-            origin_pattern("https://*.example.com"),
-            r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.example\.com$"
-        );
+        assert_eq!(origin_pattern("https://*.example.com"), r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.example\.com$");
     }
 }

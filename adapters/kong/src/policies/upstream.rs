@@ -119,7 +119,8 @@ fn session_affinity(job: Job<'_>, draft: &mut Draft<'_>) {
             draft.mapping.requires.push(Requirement {
                 setting: "Kong Gateway, image of the DataPlane".to_owned(),
                 value: "3.11 or newer".to_owned(),
-                reason: "older ones have no algorithm sticky-sessions (kongstate.go, KongStickySessionsCutoff)".to_owned(),
+                reason: "older ones have no algorithm sticky-sessions (kongstate.go, KongStickySessionsCutoff)"
+                    .to_owned(),
             });
             draft.exact(field.at("/cookie/name"), "/stickySessions/cookie");
         }
