@@ -25,6 +25,12 @@ struct Case {
     /// `gateway.parameters`.
     #[serde(default)]
     parameters: Value,
+    /// The visibility `external`, besides its domain.
+    #[serde(default)]
+    visibility: serde_json::Map<String, Value>,
+    /// Rules of the endpoint.
+    #[serde(default)]
+    rules: Vec<Value>,
     /// Policies of the endpoint.
     intent: Value,
     /// What the rule holds besides matches, name and backends.
@@ -67,15 +73,17 @@ fn compiled(case: &Case) -> Compiled {
     if !case.parameters.is_null() {
         gateway["parameters"] = case.parameters.clone();
     }
+    let mut visibility = case.visibility.clone();
+    visibility.insert("domain".into(), "example.com".into());
     let plane = serde_json::json!({
         "apiVersion": "gatewaymodules.dev/v1alpha1", "kind": "DataPlane", "metadata": { "name": "default" },
-        "spec": { "gateway": gateway, "visibilities": { "external": { "domain": "example.com" } } },
+        "spec": { "gateway": gateway, "visibilities": { "external": visibility } },
     });
     let component = serde_json::json!({
         "apiVersion": "gatewaymodules.dev/v1alpha1", "kind": "Component",
         "metadata": { "name": "catalog", "namespace": "shop" },
         "spec": { "endpoints": [
-            { "name": "api", "type": "HTTP", "port": 8080, "visibilities": ["external"], "policies": case.intent, "accept": case.accept },
+            { "name": "api", "type": "HTTP", "port": 8080, "visibilities": ["external"], "rules": case.rules, "policies": case.intent, "accept": case.accept },
         ] },
     });
     let loaded =
