@@ -1,5 +1,7 @@
 //! Each file of `expected/` says by hand, from Cilium's own CRDs and documentation, what becomes of a policy.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use gateway_module_cilium::Cilium;

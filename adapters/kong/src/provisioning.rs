@@ -79,16 +79,13 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
     }
-    let mut provisioned = match &plane.gateway.class_name {
-        Some(name) => Provisioned::with_class(name.as_str()),
-        None => {
-            let mut provisioned = Provisioned::with_class("kong");
-            // The same for every plane: parameters go to each Gateway.
-            let class = Object::new(&GATEWAY_CLASS, None, "kong");
-            provisioned.class = Some(class.with_spec(json!({ "controllerName": CONTROLLER })));
-            provisioned
-        }
-    };
+    let named = plane.gateway.class_name.as_ref();
+    let mut provisioned = Provisioned::with_class(named.map_or("kong", |name| name.as_str()));
+    if named.is_none() {
+        // The same for every plane: parameters go to each Gateway.
+        let class = Object::new(&GATEWAY_CLASS, None, "kong");
+        provisioned.class = Some(class.with_spec(json!({ "controllerName": CONTROLLER })));
+    }
     let mut made: Vec<(&GatewayTopology, ObjectHandle)> = Vec::new();
     for gateway in plane.gateways.iter().filter(|gateway| gateway.existing.is_none()) {
         let namespace = cx.gateway_namespace(gateway);
