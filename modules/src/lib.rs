@@ -16,6 +16,8 @@ pub use gateway_modules_core::module::{Registry, RegistryError};
 pub use gateway_module_cilium as cilium;
 #[cfg(feature = "generic")]
 pub use gateway_module_generic as generic;
+#[cfg(feature = "istio")]
+pub use gateway_module_istio as istio;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
 #[cfg(feature = "kong")]
@@ -37,6 +39,8 @@ pub fn registry() -> Result<Registry, RegistryError> {
     cilium::register(&mut registry)?;
     #[cfg(feature = "generic")]
     generic::register(&mut registry)?;
+    #[cfg(feature = "istio")]
+    istio::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
     #[cfg(feature = "kong")]

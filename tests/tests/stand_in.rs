@@ -1,9 +1,13 @@
 //! The stand-in says what kgateway says, when kgateway says it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::unused_async)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gateway_modules_testkit::{Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain};
+use gateway_modules_testkit::{
+    Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
+};
 use kube::Client;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -108,7 +112,8 @@ async fn answers_gateways_routes_and_policies_as_kgateway_does() {
             ]},
         }))
         .await;
-    let gateway = cluster.until("Gateway", "edge", |status| condition(&status["conditions"], "Programmed").0 == "True").await;
+    let gateway =
+        cluster.until("Gateway", "edge", |status| condition(&status["conditions"], "Programmed").0 == "True").await;
     assert_eq!(condition(&gateway["listeners"][0]["conditions"], "Programmed"), ("True", "Programmed", 1));
     assert_eq!(condition(&gateway["listeners"][1]["conditions"], "ResolvedRefs").1, "InvalidCertificateRef");
     assert!(gateway["addresses"][0]["value"].is_string());
@@ -132,7 +137,11 @@ async fn answers_gateways_routes_and_policies_as_kgateway_does() {
         }))
         .await;
     cluster.apply(route("shop")).await;
-    cluster.until("HTTPRoute", "shop", |status| parent(status, "ResolvedRefs") == ("True".into(), "ResolvedRefs".into(), 2)).await;
+    cluster
+        .until("HTTPRoute", "shop", |status| {
+            parent(status, "ResolvedRefs") == ("True".into(), "ResolvedRefs".into(), 2)
+        })
+        .await;
 
     // A policy that is never acknowledged, while its neighbour is.
     stand_in.never_acknowledge("TrafficPolicy", "team", "ignored").await;

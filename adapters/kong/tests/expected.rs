@@ -205,8 +205,8 @@ fn check(file: &str, case: &Case) {
     let route = find("HTTPRoute");
     for object in release.objects.iter().filter(|object| object.object.kind().kind == "KongPlugin") {
         let filters = route["spec"]["rules"][0]["filters"].as_array().expect("filters");
-        let named = filters.iter().filter(|filter| filter["extensionRef"]["name"] == object.object.name()).count();
-        assert_eq!(named, 1, "{file}");
+        let count = filters.iter().filter(|filter| filter["extensionRef"]["name"] == object.object.name()).count();
+        assert_eq!(count, 1, "{file}");
     }
     let annotations: BTreeMap<String, String> = release
         .contributions

@@ -401,6 +401,9 @@ fn claim_outcomes(compilation: &mut Compilation<'_>, provisioned: &Provisioned, 
                         compilation.ledger.cite(claim, key, pointer.clone());
                     }
                 }
+                Citation::Provisioned { object, pointer } => {
+                    compilation.ledger.cite(claim, object.clone(), pointer.clone());
+                }
                 Citation::Edit { .. } | Citation::Fragment { .. } | Citation::Contribution { .. } => {}
             }
         }
@@ -415,6 +418,9 @@ fn claim_plane(compilation: &mut Compilation<'_>, class_made: bool) {
     }
     let at = |pointer: &str| FieldRef::new(plane.document.clone(), pointer);
     compilation.ledger.decides(at("/metadata/name"), "the data plane, and the names of what is made for it");
+    if compilation.is_leaf(&at("/spec")) {
+        compilation.ledger.decides(at("/spec"), "nothing: the data plane is as the defaults say");
+    }
     compilation.ledger.decides(at("/metadata/labels"), "which components select the data plane");
     compilation.ledger.decides(at("/metadata/annotations"), "nothing; kept for tools");
     compilation.ledger.decides(at("/spec/gateway/module"), "the module");

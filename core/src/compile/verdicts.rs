@@ -7,17 +7,14 @@ use crate::{
     diagnostic::{Category, Diagnostic, Severity},
     intent::{FieldRef, policies::PolicyKind},
     module::Verdict,
-    resolve::{DataPlaneTopology, RouteTopology},
+    resolve::DataPlaneTopology,
 };
 
 /// Names of differences that are accepted, and where.
-pub(super) struct Accepted<'a> {
-    entries: Vec<(Option<String>, String, FieldRef)>,
-    plane: &'a DataPlaneTopology,
-}
+pub(super) struct Accepted(Vec<(Option<String>, String, FieldRef)>);
 
-impl<'a> Accepted<'a> {
-    pub(super) fn of(plane: &'a DataPlaneTopology) -> Self {
+impl Accepted {
+    pub(super) fn of(plane: &DataPlaneTopology) -> Self {
         let mut accepted = Vec::new();
         for (endpoint, name, field) in &plane.accepted {
             match endpoint {
@@ -25,43 +22,34 @@ impl<'a> Accepted<'a> {
                 Some(endpoint) => {
                     for route in plane.routes.iter().filter(|route| route.source == *endpoint) {
                         accepted.push((Some(route.binding.to_string()), name.clone(), field.clone()));
+                        // What a gateway binds to a Service or a Gateway differs there, for all who use it and ask for
+                        // the same.
+                        accepted.push((
+                            Some(format!("Gateway {}", route.binding.visibility)),
+                            name.clone(),
+                            field.clone(),
+                        ));
+                        for backend in route.rules.iter().flat_map(|rule| &rule.backends) {
+                            let place = format!("Service {}/{}", backend.namespace, backend.service);
+                            accepted.push((Some(place), name.clone(), field.clone()));
+                        }
                     }
                 }
             }
         }
-        Self { entries: accepted, plane }
+        Self(accepted)
     }
 
-    /// Whether a difference is accepted in a place. What is shared (a Service, a Gateway) is accepted where every endpoint that
-    /// uses it accepts it.
+    /// Whether a difference is accepted in a place.
     pub(super) fn has(&self, place: &str, name: &str) -> bool {
-        let users: Vec<String> = self.users(place).map(|route| route.binding.to_string()).collect();
-        let each = !users.is_empty() && users.iter().all(|binding| self.in_place(binding, name));
-        each || self.in_place(place, name)
-    }
-
-    /// The routes that use what a place is about, where that is shared.
-    fn users(&self, place: &str) -> impl Iterator<Item = &'a RouteTopology> {
-        let service = place.strip_prefix("Service ").map(ToOwned::to_owned);
-        let gateway = place.strip_prefix("Gateway ").map(ToOwned::to_owned);
-        self.plane.routes.iter().filter(move |route| {
-            let mut backends = route.rules.iter().flat_map(|rule| &rule.backends);
-            let named =
-                |text: &String| backends.any(|backend| *text == format!("{}/{}", backend.namespace, backend.service));
-            gateway.as_ref().is_some_and(|gateway| *gateway == route.binding.visibility)
-                || service.as_ref().is_some_and(named)
-        })
-    }
-
-    fn in_place(&self, place: &str, name: &str) -> bool {
-        self.entries.iter().any(|(binding, accepted, _)| {
+        self.0.iter().any(|(binding, accepted, _)| {
             accepted == name && binding.as_ref().is_none_or(|binding| place.starts_with(binding.as_str()))
         })
     }
 }
 
 /// Turns verdicts into errors, and says of each acceptance whether it was needed.
-pub(super) fn judge(compilation: &mut Compilation<'_>, accepted: &Accepted<'_>) {
+pub(super) fn judge(compilation: &mut Compilation<'_>, accepted: &Accepted) {
     let mut used: BTreeSet<String> = BTreeSet::new();
     let verdicts: Vec<(FieldRef, String, Verdict)> = compilation
         .ledger
@@ -96,7 +84,7 @@ pub(super) fn judge(compilation: &mut Compilation<'_>, accepted: &Accepted<'_>) 
             _ => {}
         }
     }
-    for (_, name, field) in &accepted.entries {
+    for (_, name, field) in &accepted.0 {
         if used.contains(name) {
             compilation.ledger.decides(field.clone(), format!("accepts the difference {name}"));
         } else {
