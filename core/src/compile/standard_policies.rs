@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     capability::{
-        CapabilityName,
+        CapabilityName, EvidenceKind,
         names::{gateway_api, project},
     },
     intent::{
@@ -432,7 +432,15 @@ fn external_authorization(
     if value.body_max_size.is_some() {
         needed.push(project::EXTERNAL_AUTH_FORWARD_BODY);
     }
-    need!(compilation, needed);
+    // A claim of the operator never carries a security policy.
+    let shown = |name: &CapabilityName| {
+        let capability = compilation.input.capabilities.get(name);
+        capability.is_some_and(|found| found.evidence.iter().any(|evidence| evidence.kind != EvidenceKind::Operator))
+    };
+    let missing: Vec<CapabilityName> = needed.into_iter().filter(|name| !shown(name)).collect();
+    if !missing.is_empty() {
+        return Attempt::Left(missing);
+    }
     let place = draft::place(route, draft.rule);
     let mut reference =
         json!({"group": "", "kind": "Service", "name": value.service.as_str(), "port": value.port.get()});
