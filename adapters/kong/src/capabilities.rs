@@ -62,12 +62,7 @@ const VENDOR_POLICIES: &[(PolicyKind, Granularity, &str, &[&str])] = &[
     (PolicyKind::Cors, Rule, "plugin cors, schema.lua", &[]),
     (PolicyKind::BodySizeLimit, Rule, "plugin request-size-limiting, schema.lua", &[]),
     (PolicyKind::RateLimitLocal, Rule, "plugin rate-limiting, schema.lua", &["key/client-ip", "key/header"]),
-    (
-        PolicyKind::RateLimitGlobal,
-        Rule,
-        "plugin rate-limiting, schema.lua",
-        &["key/client-ip", "key/header", "service/redis", "fail-open"],
-    ),
+    (PolicyKind::RateLimitGlobal, Rule, "plugin rate-limiting, schema.lua", &["service/redis"]),
     (PolicyKind::IpAccess, Rule, "plugin ip-restriction, schema.lua", &["allow", "deny"]),
     (PolicyKind::AccessLog, Rule, "plugin file-log, schema.lua", &["json"]),
     (PolicyKind::Timeout, Backend, "Service annotations konghq.com/{connect,read,write}-timeout", &[]),

@@ -16,8 +16,10 @@ fn access_log(draft: &mut Draft<'_>) {
     let format = policy.field.child("format");
     match &policy.value.format {
         AccessLogFormat::Text {} => {
-            let reason = "Kong's plugin file-log writes JSON; its text log is of the whole proxy";
-            draft.unsupported(format.child("text"), reason, &["format.json"]);
+            let plugin = draft.plugin(kind, "file-log", json!({ "path": "/dev/stdout", "reopen": false }));
+            let text = "Kong's plugin file-log writes JSON; its text log is of the whole proxy";
+            let differences = vec![difference("access-log/json", text)];
+            draft.approximate(format.child("text"), differences, plugin, "/path");
         }
         AccessLogFormat::Json { fields } if !fields.is_empty() => {
             // `custom_fields_by_lua` holds programs, and no text of an intent becomes one.

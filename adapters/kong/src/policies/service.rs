@@ -67,17 +67,21 @@ fn retry(job: Job<'_>, scope: &BackendScope, mapping: &mut Mapping) {
     let kind = PolicyKind::Retry;
     let Some(policy) = job.target.policies.retry().filter(|_| job.target.must_map(kind)) else { return };
     let (field, value) = (policy.field, policy.value);
-    let refusals = [
-        ("codes", !value.codes.is_empty(), "Kong tries again after errors of the connection only, not after a status"),
-        ("backoff", value.backoff.is_some(), "Kong makes no pause before a further try"),
-        ("budget", value.budget.is_some(), "Kong has no retry budget"),
-    ];
-    for (name, _, reason) in refusals.into_iter().filter(|(_, written, _)| *written) {
-        mapping.unsupported(field.child(name), reason, &["attempts alone", "module kgateway"]);
+    if value.budget.is_some() {
+        mapping.unsupported(field.child("budget"), "Kong has no retry budget", &["no budget", "module istio"]);
     }
     let attempts = field.child("attempts");
     let why = "further tries towards the Service";
     let citation = annotate(mapping, scope, "konghq.com/retries", value.attempts.to_string(), why, &attempts);
     let text = "Kong also tries again after a time-out of a request that may be repeated";
-    approximate(mapping, attempts, difference("retry/also-timeouts", text), vec![citation]);
+    approximate(mapping, attempts, difference("retry/also-timeouts", text), vec![citation.clone()]);
+    if !value.codes.is_empty() {
+        let text = "Kong tries again after errors of the connection only, not after a status";
+        let difference = difference("retry/connection-errors-only", text);
+        approximate(mapping, field.child("codes"), difference, vec![citation.clone()]);
+    }
+    if value.backoff.is_some() {
+        let difference = difference("retry/no-pause", "Kong makes no pause before a further try");
+        approximate(mapping, field.child("backoff"), difference, vec![citation]);
+    }
 }

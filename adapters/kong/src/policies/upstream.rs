@@ -110,8 +110,9 @@ fn session_affinity(job: Job<'_>, draft: &mut Draft<'_>) {
     match policy.value {
         SessionAffinity::Cookie { name, ttl } => {
             if ttl.is_some() {
-                let reason = "Kong's cookie lives until the browser closes";
-                draft.unsupported(field.at("/cookie/ttl"), reason, &["no ttl", "module kgateway"]);
+                let text = "Kong's cookie lives until the browser closes";
+                let difference = difference("session-affinity/session-cookie", text);
+                draft.approximate(field.at("/cookie/ttl"), difference, "/stickySessions/cookie");
             }
             draft.spec["algorithm"] = "sticky-sessions".into();
             draft.spec["hashOn"] = json!({ "input": "none" });
@@ -203,14 +204,6 @@ fn outlier_detection(job: Job<'_>, draft: &mut Draft<'_>) {
     let kind = PolicyKind::OutlierDetection;
     let Some(policy) = job.target.policies.outlier_detection().filter(|_| job.target.must_map(kind)) else { return };
     let (field, value) = (policy.field, policy.value);
-    let refusals = [
-        ("interval", value.interval.is_some(), "Kong looks at each answer, not at intervals"),
-        ("baseEjectionTime", value.base_ejection_time.is_some(), "Kong does not put an endpoint back after a time"),
-        ("maxEjectionPercent", value.max_ejection_percent.is_some(), "Kong takes out any share of the endpoints"),
-    ];
-    for (name, _, reason) in refusals.into_iter().filter(|(_, written, _)| *written) {
-        draft.unsupported(field.child(name), reason, &["consecutive5xx alone", "module kgateway"]);
-    }
     let failures = field.child("consecutive5xx");
     if !count(draft, &failures, value.consecutive_5xx) {
         return;
@@ -221,6 +214,19 @@ fn outlier_detection(job: Job<'_>, draft: &mut Draft<'_>) {
     draft.kinds.push(kind);
     let text = "an endpoint that is taken out comes back by an active health check (`healthCheck`) or by hand only, and \
                 all endpoints may be out at a time";
-    let difference = difference("outlier-detection/stays-out", text);
-    draft.approximate(failures, difference, "/healthchecks/passive/unhealthy/httpFailures");
+    let pointer = "/healthchecks/passive/unhealthy/httpFailures";
+    draft.approximate(failures, difference("outlier-detection/stays-out", text), pointer);
+    let others = [
+        ("interval", value.interval.is_some(), "without-interval", "Kong looks at each answer, not at intervals"),
+        ("baseEjectionTime", value.base_ejection_time.is_some(), "stays-out", text),
+        (
+            "maxEjectionPercent",
+            value.max_ejection_percent.is_some(),
+            "any-share",
+            "Kong takes out any share of the endpoints",
+        ),
+    ];
+    for (name, _, what, text) in others.into_iter().filter(|(_, written, _, _)| *written) {
+        draft.approximate(field.child(name), difference(&format!("outlier-detection/{what}"), text), pointer);
+    }
 }
