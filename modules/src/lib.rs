@@ -18,6 +18,8 @@ pub use gateway_module_generic as generic;
 pub use gateway_module_istio as istio;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
+#[cfg(feature = "nginx-gateway-fabric")]
+pub use gateway_module_nginx_gateway_fabric as nginx_gateway_fabric;
 
 /// The module of a data plane that names none, where no gateway is installed.
 pub const DEFAULT_MODULE: &str = "kgateway";
@@ -37,5 +39,7 @@ pub fn registry() -> Result<Registry, RegistryError> {
     istio::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
+    #[cfg(feature = "nginx-gateway-fabric")]
+    nginx_gateway_fabric::register(&mut registry)?;
     Ok(registry)
 }
