@@ -22,6 +22,8 @@ pub use gateway_module_istio as istio;
 pub use gateway_module_kgateway as kgateway;
 #[cfg(feature = "kong")]
 pub use gateway_module_kong as kong;
+#[cfg(feature = "nginx-gateway-fabric")]
+pub use gateway_module_nginx_gateway_fabric as nginx_gateway_fabric;
 
 /// The module of a data plane that names none, where no gateway is installed.
 pub const DEFAULT_MODULE: &str = "kgateway";
@@ -45,5 +47,7 @@ pub fn registry() -> Result<Registry, RegistryError> {
     kgateway::register(&mut registry)?;
     #[cfg(feature = "kong")]
     kong::register(&mut registry)?;
+    #[cfg(feature = "nginx-gateway-fabric")]
+    nginx_gateway_fabric::register(&mut registry)?;
     Ok(registry)
 }

@@ -11,6 +11,7 @@ fn enabled() -> Vec<&'static str> {
         ("istio", cfg!(feature = "istio")),
         ("kgateway", cfg!(feature = "kgateway")),
         ("kong", cfg!(feature = "kong")),
+        ("nginx-gateway-fabric", cfg!(feature = "nginx-gateway-fabric")),
     ];
     all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
 }

@@ -93,6 +93,7 @@ async fn a_derived_secret_follows_its_source_and_is_never_shown() {
         name: "users-htpasswd".into(),
         transform: SecretTransform::HtpasswdSha1 { key: ".htpasswd".into() },
         labels: [("kind".to_owned(), "htpasswd".to_owned())].into(),
+        secret_type: None,
         field: field(),
     });
     let outcome = lab.apply(&release).await.expect("applied");

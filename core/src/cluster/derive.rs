@@ -19,7 +19,9 @@ pub(crate) fn derive(object: &Object, source: &Value, transform: &SecretTransfor
         }
     };
     let mut derived = object.to_value();
-    derived["type"] = "Opaque".into();
+    if derived.get("type").is_none() {
+        derived["type"] = "Opaque".into();
+    }
     derived["data"] = json!({ key: STANDARD.encode(content) });
     Ok(derived)
 }

@@ -231,6 +231,9 @@ pub struct DerivedSecret {
     /// Labels of the derived Secret.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Type of the derived Secret. Absent: `Opaque`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_type: Option<String>,
     /// The field of the intent that names the source.
     pub field: FieldRef,
 }

@@ -435,6 +435,9 @@ fn plan_secrets(
             object.set_label(name, value);
         }
         object.set_label(LABEL_PART_OF, &live.set.id());
+        if let Some(kind) = &secret.secret_type {
+            object = object.with_field("type", kind.as_str().into());
+        }
         let action = secret_action(secret, &mut object, live_for(&identity, live), live, options);
         steps.push(SecretStep {
             key,

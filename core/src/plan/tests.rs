@@ -364,6 +364,7 @@ fn a_derived_secret_follows_its_source_by_reference_only() {
         name: "derived".into(),
         transform: SecretTransform::HtpasswdSha1 { key: ".htpasswd".into() },
         labels: std::collections::BTreeMap::new(),
+        secret_type: None,
         field: contribution("x").source,
     });
     let (set, shared) = sets();

@@ -247,6 +247,7 @@ fn basic_auth(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPol
         name: name.clone(),
         transform: SecretTransform::HtpasswdSha1 { key: key.clone() },
         labels: std::collections::BTreeMap::new(),
+        secret_type: None,
         field: field.at("/credentials/name"),
     });
     draft.spec.basic_auth = Some(json!({ "secretRef": { "name": name, "key": key } }));

@@ -1,0 +1,73 @@
+//! Gateway module for [NGINX Gateway Fabric](https://docs.nginx.com/nginx-gateway-fabric/), with NGINX open source.
+
+mod capabilities;
+mod nginx;
+mod policies;
+mod provisioning;
+mod proxy;
+mod resources;
+
+use gateway_modules_core::{
+    capability::Capabilities,
+    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    register_adapter,
+    resolve::DataPlaneTopology,
+};
+
+pub use self::provisioning::{Parameters, Resources, ServiceType};
+
+/// NGINX Gateway Fabric.
+#[derive(Clone, Debug)]
+pub struct NginxGatewayFabric {
+    metadata: Metadata,
+}
+
+impl NginxGatewayFabric {
+    /// The module.
+    pub const fn new() -> Self {
+        Self {
+            metadata: Metadata {
+                name: "nginx-gateway-fabric",
+                title: "NGINX Gateway Fabric",
+                controllers: &["gateway.nginx.org/nginx-gateway-controller"],
+                // The chart makes the class, and the controller serves one class only (`--gatewayclass`).
+                default_class: Some("nginx"),
+                default_namespace: "nginx-gateway",
+                versions: &["2.5", "2.6", "2.7"],
+                default_version: "2.6",
+                maturity: Maturity::Beta,
+                homepage: "https://docs.nginx.com/nginx-gateway-fabric/",
+            },
+        }
+    }
+}
+
+impl Default for NginxGatewayFabric {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GatewayModule for NginxGatewayFabric {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn declared(&self, version: &ModuleVersion) -> Capabilities {
+        capabilities::declared(version)
+    }
+
+    fn parameters_schema(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
+        provisioning::provision(plane, cx)
+    }
+
+    fn map(&self, target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping {
+        policies::map(target, cx)
+    }
+}
+
+register_adapter!("nginx-gateway-fabric", NginxGatewayFabric::new);
