@@ -16,6 +16,8 @@ pub use gateway_modules_core::module::{Registry, RegistryError};
 pub use gateway_module_generic as generic;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
+#[cfg(feature = "traefik")]
+pub use gateway_module_traefik as traefik;
 
 /// The module of a data plane that names none, where no gateway is installed.
 pub const DEFAULT_MODULE: &str = "kgateway";
@@ -33,5 +35,7 @@ pub fn registry() -> Result<Registry, RegistryError> {
     generic::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
+    #[cfg(feature = "traefik")]
+    traefik::register(&mut registry)?;
     Ok(registry)
 }

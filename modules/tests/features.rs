@@ -5,7 +5,11 @@ use std::sync::Arc;
 use gateway_modules::{DEFAULT_MODULE, Registry, RegistryError, registry};
 
 fn enabled() -> Vec<&'static str> {
-    let all = [("generic", cfg!(feature = "generic")), ("kgateway", cfg!(feature = "kgateway"))];
+    let all = [
+        ("generic", cfg!(feature = "generic")),
+        ("kgateway", cfg!(feature = "kgateway")),
+        ("traefik", cfg!(feature = "traefik")),
+    ];
     all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
 }
 
