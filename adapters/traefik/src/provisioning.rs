@@ -160,18 +160,24 @@ fn entry_point_of<'a>(
     Ok(name)
 }
 
-/// All Gateways are one Traefik: routes of two on one entry point would answer on each other's Gateway.
+/// All Gateways are one Traefik: routes of two on one entry point would answer on each other's Gateway. And two ports that
+/// clients use cannot be one port of the container.
 fn check_collisions(taken: &Taken<'_>) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     for (name, listeners) in taken {
-        let Some((first, _)) = listeners.first() else { continue };
-        for (gateway, index) in listeners.iter().filter(|(gateway, _)| gateway.visibility != first.visibility) {
-            let reason = format!(
-                "visibilities {} and {} would share entry point {name}, and each would answer for the other's endpoints",
-                first.visibility, gateway.visibility
-            );
+        let Some((first, first_index)) = listeners.first() else { continue };
+        for (gateway, index) in listeners {
             let field = gateway.source.child("listeners").child(index).child("port");
-            refusals.push(Refusal::new(field, reason, &["an entry point for each visibility", "one visibility"]));
+            if gateway.visibility != first.visibility {
+                let reason = format!(
+                    "visibilities {} and {} would share entry point {name}, and each would answer for the other's endpoints",
+                    first.visibility, gateway.visibility
+                );
+                refusals.push(Refusal::new(field, reason, &["an entry point for each visibility", "one visibility"]));
+            } else if gateway.listeners[*index].port != first.listeners[*first_index].port {
+                let reason = format!("entry point {name} is named by two ports, and it is one port of the container");
+                refusals.push(Refusal::new(field, reason, &["the same port for both listeners"]));
+            }
         }
     }
     refusals
