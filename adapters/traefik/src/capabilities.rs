@@ -68,7 +68,7 @@ const STANDARD_POLICIES: &[(PolicyKind, Granularity)] = &[
 ];
 
 /// Kinds that are the vendor's own: kind, place in the CRDs, parts that not every gateway has. All are bound to rules: a
-/// Middleware by a filter, a TraefikService in place of the rule's backends.
+/// Middleware by a filter, a `TraefikService` in place of the rule's backends.
 const VENDOR_POLICIES: &[(PolicyKind, &str, &[&str])] = &[
     (PolicyKind::UrlRewrite, "Middleware .spec.replacePathRegex", &["regex"]),
     (PolicyKind::Mirror, "TraefikService .spec.mirroring", &["percent"]),

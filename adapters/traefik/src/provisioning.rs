@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gateway_modules_core::{
     intent::{EndpointType, Exposure, FieldRef, Listener, ListenerProtocol},
-    module::{Citation, Context, FieldOutcome, GatewayEdit, Provisioned, Refusal, Refusals, Requirement, Verdict},
+    module::{Citation, Context, FieldOutcome, Provisioned, Refusal, Refusals, Requirement, Verdict},
     resolve::{DataPlaneTopology, GatewayTopology},
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, _: &Context<'_>) -> Result<Pr
         let Some(entry_point) = parameters.entry_points.get(*name) else { continue };
         provisioned.requires.extend(requirements(name, entry_point));
         for (gateway, index) in listeners {
-            let edit = provisioned.gateways.entry(gateway.visibility.clone()).or_insert_with(GatewayEdit::default);
+            let edit = provisioned.gateways.entry(gateway.visibility.clone()).or_default();
             edit.listener_ports.insert(gateway.listeners[*index].port.get(), entry_point.port.get());
         }
     }

@@ -73,7 +73,7 @@ fn objects_are_what_the_documentation_says() {
     }
 }
 
-/// Each Middleware stands in front of every rule, in its namespace; each TraefikService is the one backend.
+/// Each Middleware stands in front of every rule, in its namespace; each `TraefikService` is the one backend.
 #[test]
 fn every_rule_refers_to_what_is_made() {
     for (name, case) in cases() {

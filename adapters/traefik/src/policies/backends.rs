@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{Work, work::looser};
 use crate::resources::{GROUP, SERVERS_TRANSPORT, TRAEFIK_SERVICE, object};
 
-/// Kinds that need a TraefikService.
+/// Kinds that need a `TraefikService`.
 const KINDS: [PolicyKind; 5] = [
     PolicyKind::Timeout,
     PolicyKind::OutlierDetection,
@@ -25,7 +25,7 @@ const KINDS: [PolicyKind; 5] = [
     PolicyKind::Mirror,
 ];
 
-/// What stands at each Service of the TraefikService, and where each field of the intent is in it.
+/// What stands at each Service of the `TraefikService`, and where each field of the intent is in it.
 #[derive(Default)]
 struct Settings {
     service: Map<String, Value>,
@@ -77,7 +77,7 @@ fn key(backends: &[BackendTopology]) -> Vec<String> {
         .collect()
 }
 
-/// Refuses all kinds where a TraefikService would lose something.
+/// Refuses all kinds where a `TraefikService` would lose something.
 fn are_possible(work: &mut Work<'_>, kinds: &[PolicyKind]) -> bool {
     let route = work.scope.route;
     let own = work.namespace();
@@ -121,7 +121,7 @@ fn are_possible(work: &mut Work<'_>, kinds: &[PolicyKind]) -> bool {
     false
 }
 
-/// A ServersTransport with the time limit, and the field to cite there.
+/// A `ServersTransport` with the time limit, and the field to cite there.
 fn servers_transport(work: &mut Work<'_>, settings: &mut Settings) -> Option<(ObjectHandle, FieldRef)> {
     let (field, limit) = settings.timeout.take()?;
     let name = work.name(&["transport"]);

@@ -53,7 +53,7 @@ fn bucket(work: &mut Work<'_>, field: &FieldRef, requests: u32, burst: u32, per:
 }
 
 /// Traefik keeps a bucket for 2 s after the last request, or for one token's time and 1 s where that is longer
-/// (`rate_limiter.go`, New: ttl; the same in memory and in Redis). What has not come back by then comes back at once.
+/// (`rate_limiter.go`, New: ttl; the same in memory and in Redis; seen with requests on 3.7.15). What has not come back by then comes back at once.
 fn forgotten(kind: PolicyKind, requests: u32, burst: u32, per: Duration) -> Option<Difference> {
     let (rate, period) = (u128::from(requests) * 1000, u128::from(per.as_millis()));
     let seconds = if rate >= period { 2 } else { 1 + period / rate };
@@ -112,7 +112,7 @@ pub(super) fn rate_limit_global(work: &mut Work<'_>) {
         work.unsupported(field.child("failOpen"), reason, &["no failOpen"]);
         return;
     }
-    let namespace = namespace.as_ref().map(|namespace| namespace.as_str());
+    let namespace = namespace.as_ref().map(gateway_modules_core::types::DnsLabel::as_str);
     let Some(endpoint) = work.address(&place, service.as_str(), namespace, port.get()) else { return };
     let Some(mut spec) = bucket(work, field, value.requests, value.requests, value.per) else { return };
     spec["sourceCriterion"] = source(&value.key);

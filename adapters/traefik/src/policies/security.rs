@@ -74,7 +74,7 @@ pub(super) fn external_authorization(work: &mut Work<'_>) {
         work.unsupported(field.child("protocol"), reason, &["protocol HTTP", "module kgateway"]);
         return;
     }
-    let namespace = value.namespace.as_ref().map(|namespace| namespace.as_str());
+    let namespace = value.namespace.as_ref().map(gateway_modules_core::types::DnsLabel::as_str);
     let Some(host) = work.address(field, value.service.as_str(), namespace, value.port.get()) else { return };
     let address = format!("http://{host}{}", value.path_prefix.as_ref().map_or("/", |path| path.as_str()));
     // Without a list the service would see all headers, also those that the intent does not name.
@@ -91,16 +91,13 @@ pub(super) fn external_authorization(work: &mut Work<'_>) {
     }
     let mut too_large = false;
     if let Some(size) = value.body_max_size {
-        match i64::try_from(size.as_bytes()).ok().filter(|bytes| *bytes > 0) {
-            Some(bytes) => {
-                spec["forwardBody"] = true.into();
-                spec["maxBodySize"] = bytes.into();
-            }
-            None => {
-                too_large = true;
-                let reason = "Traefik takes 1 to 9223372036854775807 bytes";
-                work.unsupported(field.child("bodyMaxSize"), reason, &["1Gi"]);
-            }
+        if let Some(bytes) = i64::try_from(size.as_bytes()).ok().filter(|bytes| *bytes > 0) {
+            spec["forwardBody"] = true.into();
+            spec["maxBodySize"] = bytes.into();
+        } else {
+            too_large = true;
+            let reason = "Traefik takes 1 to 9223372036854775807 bytes";
+            work.unsupported(field.child("bodyMaxSize"), reason, &["1Gi"]);
         }
     }
     let object = work.middleware(kind, "ext-auth", json!({ "forwardAuth": spec }));

@@ -118,7 +118,7 @@ pub(super) fn compression(work: &mut Work<'_>) {
                 cites.push(("minSize", "/compress/minResponseBodyBytes"));
             }
             Err(_) => {
-                work.unsupported(field.child("minSize"), "Traefik takes up to 9223372036854775807 bytes", &["1Ki"])
+                work.unsupported(field.child("minSize"), "Traefik takes up to 9223372036854775807 bytes", &["1Ki"]);
             }
         }
     }
@@ -165,18 +165,15 @@ pub(super) fn url_rewrite(work: &mut Work<'_>) {
     match &policy.value.path {
         Some(PathRewrite::Regex { pattern, substitution }) => {
             let path = field.child("path").child("regex");
-            match replacement(substitution.as_str()) {
-                Some(replacement) => {
-                    let spec = json!({ "replacePathRegex": { "regex": pattern.as_str(), "replacement": replacement } });
-                    let object = work.middleware(kind, "rewrite", spec);
-                    work.exact(path.child("pattern"), object, "/replacePathRegex/regex");
-                    work.exact(path.child("substitution"), object, "/replacePathRegex/replacement");
-                }
-                None => {
-                    let reason =
-                        "a backslash is written before a digit or a backslash only, and Traefik cuts space at the ends";
-                    work.unsupported(path.child("substitution"), reason, &["\\1 for the first group"]);
-                }
+            if let Some(replacement) = replacement(substitution.as_str()) {
+                let spec = json!({ "replacePathRegex": { "regex": pattern.as_str(), "replacement": replacement } });
+                let object = work.middleware(kind, "rewrite", spec);
+                work.exact(path.child("pattern"), object, "/replacePathRegex/regex");
+                work.exact(path.child("substitution"), object, "/replacePathRegex/replacement");
+            } else {
+                let reason =
+                    "a backslash is written before a digit or a backslash only, and Traefik cuts space at the ends";
+                work.unsupported(path.child("substitution"), reason, &["\\1 for the first group"]);
             }
         }
         Some(_) => {
