@@ -14,6 +14,8 @@ pub use gateway_modules_core::module::{Registry, RegistryError};
 
 #[cfg(feature = "generic")]
 pub use gateway_module_generic as generic;
+#[cfg(feature = "istio")]
+pub use gateway_module_istio as istio;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
 #[cfg(feature = "traefik")]
@@ -33,6 +35,8 @@ pub fn registry() -> Result<Registry, RegistryError> {
     // Again by hand, which changes nothing where life before main runs, and is all there is where it does not.
     #[cfg(feature = "generic")]
     generic::register(&mut registry)?;
+    #[cfg(feature = "istio")]
+    istio::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
     #[cfg(feature = "traefik")]

@@ -48,7 +48,7 @@ func together(args []string) int {
 func keep(command []string) {
 	for {
 		process := exec.Command("/proc/self/exe", command...)
-		process.Stdout, process.Stderr = os.Stderr, os.Stderr
+		process.Stdout, process.Stderr = os.Stdout, os.Stderr
 		err := process.Run()
 		fmt.Fprintf(os.Stderr, "together: %s ended (%v), starting it again\n", command[0], err)
 		time.Sleep(500 * time.Millisecond)
@@ -65,7 +65,12 @@ func held(listener net.Listener) error {
 				return
 			}
 			go func() {
-				if _, err := io.ReadFull(connection, make([]byte, 1)); err == nil {
+				hello := make([]byte, 1)
+				if _, err := io.ReadFull(connection, hello); err != nil {
+					return
+				}
+				// The echo tells the client that it reached this process and not only the proxy.
+				if _, err := connection.Write(hello); err == nil {
 					holder <- connection
 				}
 			}()

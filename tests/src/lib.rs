@@ -1,4 +1,6 @@
-//! Test kit for gateway modules: a real Kubernetes control plane for tests.
+//! Test kit for gateway modules: the adapter contract, and a real Kubernetes control plane for tests.
+//!
+//! [`contract::run`] checks an adapter against everything that core relies on; [`samples`] holds its intents.
 //!
 //! [`ControlPlane::start`] brings up etcd, kube-apiserver and kube-controller-manager, as processes or in a
 //! container, and leaves nothing behind. [`crds`] installs custom resource definitions, [`audit`] tells what
@@ -18,8 +20,10 @@
 //! # }
 //! ```
 
+pub mod contract;
 mod control_plane;
 mod error;
+pub mod samples;
 
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};

@@ -1,2 +1,56 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask --help`. One file per command.
+
+mod control_plane;
+mod docker;
+mod error;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Gateway Modules.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A real Kubernetes control plane (etcd, API server, controllers; no nodes) that stays until `down`.
+    #[command(subcommand)]
+    ControlPlane(control_plane::Command),
+    /// A private Docker daemon for the tests that need one.
+    #[command(subcommand)]
+    Docker(docker::Command),
+    /// All checks and tests.
+    Test(test::Arguments),
+}
+
+#[expect(clippy::print_stderr, reason = "errors go to the terminal")]
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::ControlPlane(command) => control_plane::run(command),
+        Command::Docker(command) => docker::run(command),
+        Command::Test(arguments) => test::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

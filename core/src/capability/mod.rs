@@ -99,10 +99,11 @@ impl Capabilities {
         Self::default()
     }
 
-    /// Adds a capability; evidence for one that is there is added to it.
+    /// Adds a capability; evidence for one that is there is added to it. A feature whose field is in the experimental channel
+    /// only needs that channel, whoever declares or claims it.
     pub fn declare(&mut self, name: CapabilityName, granularity: Granularity, evidence: Evidence) -> &mut Self {
-        let capability =
-            self.0.entry(name).or_insert(Capability { granularity, experimental: false, evidence: Vec::new() });
+        let experimental = names::EXPERIMENTAL.contains(&name);
+        let capability = self.0.entry(name).or_insert(Capability { granularity, experimental, evidence: Vec::new() });
         capability.granularity = granularity;
         capability.evidence.push(evidence);
         capability.evidence.sort();
@@ -173,5 +174,19 @@ impl Capabilities {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names::gateway_api, *};
+
+    #[test]
+    fn a_claim_does_not_bring_an_experimental_field_into_the_standard_channel() {
+        let mut claimed = Capabilities::new();
+        claimed.declare(gateway_api::HTTP_ROUTE_RETRY, Granularity::Rule, Evidence::operator("parameters"));
+        claimed.declare(gateway_api::HTTP_ROUTE_CORS, Granularity::Rule, Evidence::operator("parameters"));
+        claimed.retain_standard_channel();
+        assert_eq!(claimed.names(), BTreeSet::from([gateway_api::HTTP_ROUTE_CORS]));
     }
 }

@@ -132,6 +132,14 @@ pub mod gateway_api {
     }
 }
 
+/// Features of Gateway API 1.6.1 whose fields only the CRDs of the experimental channel have, whoever says that a gateway has
+/// them: the standard CRDs drop such a field without a word.
+pub const EXPERIMENTAL: &[CapabilityName] = &[
+    gateway_api::HTTP_ROUTE_RETRY,
+    gateway_api::HTTP_ROUTE_RETRY_BACKEND_TIMEOUT,
+    gateway_api::HTTP_ROUTE_RETRY_CONNECTION_ERROR,
+];
+
 /// Names of this project that core itself asks for.
 pub mod project {
     use super::CapabilityName;

@@ -96,9 +96,10 @@ impl Applier {
         if self.options.dry_run {
             return self.rehearse(plan).await;
         }
-        let shares = !plan.references.is_empty() || plan.steps.iter().any(|step| step.membership == Membership::Shared);
+        let uses_shared =
+            !plan.references.is_empty() || plan.steps.iter().any(|step| step.membership == Membership::Shared);
         // Always the shared lock first, so that two planes never wait for each other.
-        if shares {
+        if uses_shared {
             self.locks.push(Lock::acquire(&self.http, &plan.shared, &self.holder, self.times).await?);
         }
         self.locks.push(Lock::acquire(&self.http, &plan.set, &self.holder, self.times).await?);
@@ -124,7 +125,7 @@ impl Applier {
         }
         let own = parent::write(&self.http, own.as_ref(), parent::widened(plan, own.as_ref())).await?;
         let shared_after = match parent::shared_widened(plan, shared.as_ref()) {
-            Some(after) if shares => Some(parent::write(&self.http, shared.as_ref(), after).await?),
+            Some(after) if uses_shared => Some(parent::write(&self.http, shared.as_ref(), after).await?),
             other => other,
         };
         self.tell(ApplyEvent::Recorded);
@@ -133,7 +134,7 @@ impl Applier {
         self.withdraw(plan).await?;
         let complete = self.outcome.is_complete();
         parent::write(&self.http, Some(&own), parent::narrowed(plan, &own, complete)).await?;
-        if let Some(shared) = shared_after.filter(|_| shares && complete) {
+        if let Some(shared) = shared_after.filter(|_| uses_shared && complete) {
             self.narrow_shared(plan, &shared).await?;
         }
         Ok(())
@@ -235,19 +236,18 @@ impl Applier {
     }
 
     async fn put(&mut self, object: &Object, set: &SetIdentity, force: bool) -> Result<Value, ClusterError> {
-        let sent = object.to_value();
-        self.put_value(&sent, &object.key(), set, force).await
+        self.put_value(&object.to_value(), &object.key(), set, force).await
     }
 
     async fn put_value(
         &mut self,
         sent: &Value,
         key: &ObjectKey,
-        set: &SetIdentity,
+        owner: &SetIdentity,
         force: bool,
     ) -> Result<Value, ClusterError> {
         self.check_locks()?;
-        let mode = ApplyMode { manager: &set.field_manager(), force, dry_run: self.options.dry_run };
+        let mode = ApplyMode { manager: &owner.field_manager(), force, dry_run: self.options.dry_run };
         let returned = self.http.apply(sent, mode).await?;
         self.outcome.writes += 1;
         let fields = lost_fields(sent, &returned);

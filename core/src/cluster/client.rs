@@ -358,7 +358,7 @@ impl Http {
         };
         let (parts, bytes) = match tokio::time::timeout(self.patience.request, exchange).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.no_answer(error, call)),
+            Ok(Err(error)) => return Err(Self::no_answer(error, call)),
             Err(_) => {
                 let error = ClusterError::Timeout { action: call.about.action(), after: self.patience.request };
                 return Err(Failure { error, transient: true, not_found: false, after: None });
@@ -374,7 +374,7 @@ impl Http {
         Err(failure(call, code, &value, after.map(Duration::from_secs)))
     }
 
-    fn no_answer(&self, error: kube::Error, call: &Call) -> Failure {
+    fn no_answer(error: kube::Error, call: &Call) -> Failure {
         let action = call.about.action();
         let (error, transient) = match error {
             kube::Error::Auth(_) => (ClusterError::Unauthorized { action }, false),
@@ -414,10 +414,17 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
     let after = after.or_else(|| status["details"]["retryAfterSeconds"].as_u64().map(Duration::from_secs));
     let mut transient = false;
     let mut not_found = false;
+    // What cannot be merged by the schema is told as a 500.
+    let unknown_field = message.contains("unknown field") || message.contains("field not declared in schema");
+    let untyped = message.contains("failed to create typed patch object");
     let error = match code {
         401 => ClusterError::Unauthorized { action: about.action() },
         403 if causes().any(|cause| cause["reason"] == "NamespaceTerminating") => {
             ClusterError::NamespaceMissing { namespace: about.namespace.clone().unwrap_or_default() }
+        }
+        // Admission refuses with the same code as authorization, and no rule helps against it.
+        403 if !status["message"].as_str().unwrap_or_default().contains(" cannot ") => {
+            ClusterError::Invalid { object, message }
         }
         403 => ClusterError::Forbidden {
             verb: about.verb,
@@ -452,10 +459,9 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
                 ClusterError::Conflict { object, owners }
             }
         }
-        400 | 422 if message.contains("unknown field") || message.contains("field not declared in schema") => {
-            ClusterError::FieldUnknown { object, message }
-        }
+        400 | 422 | 500 if unknown_field => ClusterError::FieldUnknown { object, message },
         400 | 422 => ClusterError::Invalid { object, message },
+        500 if untyped => ClusterError::Invalid { object, message },
         429 | 500..=599 => {
             transient = true;
             // An admission webhook that does not answer is told as a 500.
@@ -501,18 +507,15 @@ fn path(kind: &GroupVersionKind, resource: &Resource, namespace: Option<&str>) -
 
 /// Percent-encoding of everything that is not unreserved, so that no name can leave its place in a URI.
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && !matches!(text, "." | ".."))
-        {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    let dots = matches!(text, "." | "..");
+    text.bytes()
+        .map(|byte| match byte {
+            b'.' if !dots => ".".to_owned(),
+            b'-' | b'_' | b'~' => char::from(byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 fn key_of(object: &Value) -> Result<ObjectKey, ClusterError> {

@@ -31,7 +31,7 @@ fn htpasswd_sha1(source: &Value) -> Result<String, String> {
     let data = data.ok_or("it is empty; add one key per user, with the password as its value")?;
     let mut users: Vec<(&String, &Value)> = data.iter().collect();
     users.sort_by_key(|(user, _)| *user);
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (user, password) in users {
         let password = password
             .as_str()
@@ -41,9 +41,12 @@ fn htpasswd_sha1(source: &Value) -> Result<String, String> {
         if password.is_empty() {
             return Err(format!("the value of key {user:?} is empty"));
         }
-        lines.push_str(&format!("{user}:{{SHA}}{}\n", STANDARD.encode(Sha1::digest(password))));
+        if user.contains(':') {
+            return Err(format!("the key {user:?} is no user name"));
+        }
+        lines.push(format!("{user}:{{SHA}}{}\n", STANDARD.encode(Sha1::digest(password))));
     }
-    Ok(lines)
+    Ok(lines.concat())
 }
 
 #[cfg(test)]

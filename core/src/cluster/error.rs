@@ -176,7 +176,7 @@ pub enum ClusterError {
     },
     /// The release cannot be applied to this cluster at all.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     /// The server answers with another error.
     #[error("{action}: the API server answers {code} {message}")]
     Server {
@@ -187,6 +187,12 @@ pub enum ClusterError {
         /// What the server says.
         message: String,
     },
+}
+
+impl From<PlanError> for ClusterError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
 }
 
 impl ClusterError {

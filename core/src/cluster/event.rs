@@ -21,7 +21,7 @@ pub struct ApplyOptions {
 
 impl Default for ApplyOptions {
     fn default() -> Self {
-        Self { gate_timeout: Duration::from_secs(60), delete_timeout: Duration::from_secs(60), dry_run: false }
+        Self { gate_timeout: Duration::from_mins(1), delete_timeout: Duration::from_mins(1), dry_run: false }
     }
 }
 

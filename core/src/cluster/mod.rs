@@ -65,7 +65,7 @@ impl Default for ClusterOptions {
             namespace: "default".to_owned(),
             holder: format!("gwm-{}", std::process::id()),
             request_timeout: Duration::from_secs(15),
-            total_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_mins(1),
             lock_duration: Duration::from_secs(10),
             lock_wait: Duration::from_secs(30),
         }

@@ -1,4 +1,4 @@
-//! Writes the parents of ApplySets: wider before the first write, narrower after the last.
+//! Writes the parents of sets: wider before the first write, narrower after the last.
 
 use std::collections::BTreeSet;
 

@@ -171,18 +171,13 @@ impl<'a> Compilation<'a> {
     pub(super) fn add(&mut self, object: Object, phase: Phase, role: Role, owner: Option<String>) -> ObjectKey {
         let key = object.key();
         if let Some(existing) = self.objects.get_mut(&key) {
-            if existing.object != object {
+            if existing.object == object {
+                existing.owners.extend(owner);
+            } else {
                 let field = FieldRef::new(self.input.plane.document.clone(), "");
                 let message = format!("two different objects have the identity {key}");
-                self.diagnostic(
-                    "GWM0501",
-                    Category::Invalid,
-                    &field,
-                    message,
-                    Some("this is a bug of the module: report it".to_owned()),
-                );
-            } else {
-                existing.owners.extend(owner);
+                let help = Some("this is a bug of the module: report it".to_owned());
+                self.diagnostic("GWM0501", Category::Invalid, &field, message, help);
             }
         } else {
             let owners = owner.into_iter().collect();

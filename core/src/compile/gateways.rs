@@ -400,6 +400,9 @@ fn claim_outcomes(compilation: &mut Compilation<'_>, provisioned: &Provisioned, 
                         compilation.ledger.cite(claim, key, pointer.clone());
                     }
                 }
+                Citation::Provisioned { object, pointer } => {
+                    compilation.ledger.cite(claim, object.clone(), pointer.clone());
+                }
                 Citation::Edit { .. } | Citation::Fragment { .. } | Citation::Contribution { .. } => {}
             }
         }

@@ -209,7 +209,7 @@ fn finish(mut compilation: Compilation<'_>) -> Compiled {
     let mut diagnostics = compilation.diagnostics;
     diagnostics.sort();
     let mut objects: Vec<ReleaseObject> = compilation.objects.into_values().collect();
-    objects.sort_by(|a, b| (a.phase, a.key()).cmp(&(b.phase, b.key())));
+    objects.sort_by_key(|object| (object.phase, object.key()));
     let mut contributions = compilation.contributions;
     contributions.sort_by(|a, b| (&a.target, &a.value).cmp(&(&b.target, &b.value)));
     let mut derived_secrets = compilation.derived_secrets;

@@ -246,6 +246,9 @@ fn take_mapping(
                         compilation.ledger.cite_contribution(id, contribution.target.clone(), "");
                     }
                 }
+                Citation::Provisioned { object, pointer } => {
+                    compilation.ledger.cite(id, object.clone(), pointer.clone());
+                }
                 Citation::Edit { .. } | Citation::Fragment { .. } | Citation::Gateway { .. } => {}
             }
         }
@@ -418,12 +421,17 @@ fn note_enforcement(
                 compilation.refuse(field, place, reason, vec!["a module that acknowledges its policies".to_owned()]);
             }
             Some(enforcement) => {
-                let objects = mapping
-                    .objects
+                let made = mapping.objects.iter().filter(|(_, of)| of.contains(kind)).map(|(object, _)| object.key());
+                let provisioned = mapping
+                    .outcomes
                     .iter()
-                    .filter(|(_, of)| of.contains(kind))
-                    .map(|(object, _)| object.key())
-                    .collect();
+                    .filter(|outcome| covers(&field.pointer, &outcome.field.pointer))
+                    .flat_map(|outcome| &outcome.citations)
+                    .filter_map(|citation| match citation {
+                        Citation::Provisioned { object, .. } => Some(object.clone()),
+                        _ => None,
+                    });
+                let objects = made.chain(provisioned).collect::<BTreeSet<_>>().into_iter().collect();
                 enforced.push(Enforced {
                     rules: rules.to_vec(),
                     kind: *kind,
@@ -528,10 +536,9 @@ fn map_backends(
                 agreed.insert(*kind, agreement);
             }
         }
-        if let Some(agreement) = agreed
-            .remove(&PolicyKind::BackendTls)
-            .filter(|_| standard_attached::granularity(compilation, PolicyKind::BackendTls).is_some())
-        {
+        // What the gateway has no standard form of stays for the adapter.
+        let standard = standard_attached::granularity(compilation, PolicyKind::BackendTls).is_some();
+        if standard && let Some(agreement) = agreed.remove(&PolicyKind::BackendTls) {
             enforced.extend(standard_attached::backend_tls(compilation, drafts, &namespace, &service, &agreement));
         }
         let mut scope = BackendScope::new(namespace.clone(), service.clone());
@@ -575,7 +582,7 @@ fn map_gateways(
             }
         }
         let standard = standard_attached::granularity(compilation, PolicyKind::ClientCertificate).is_some();
-        if let Some(agreement) = agreed.remove(&PolicyKind::ClientCertificate).filter(|_| standard) {
+        if standard && let Some(agreement) = agreed.remove(&PolicyKind::ClientCertificate) {
             enforced.extend(standard_attached::client_certificate(compilation, drafts, gateway, &agreement));
         }
         let namespace = compilation.gateway_namespace(gateway);

@@ -108,7 +108,7 @@ fn bit(rules: &[&RuleTopology], cluster: &[usize], depth: usize) -> bool {
     let smallest = cluster.iter().map(|index| rules[*index].name.as_str()).min().unwrap_or_default();
     // Fresh text for each group of bits, so that the depth has no end.
     let hash = names::hash(&[smallest, &(depth / 8).to_string()]);
-    let byte = hash.bytes().nth(depth % 8).unwrap_or_default();
+    let byte = hash.as_bytes().get(depth % 8).copied().unwrap_or_default();
     byte & 1 == 1
 }
 

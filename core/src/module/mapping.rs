@@ -90,6 +90,13 @@ pub enum Citation {
         /// JSON pointer into the fragment's value.
         pointer: String,
     },
+    /// A JSON pointer into an object that [`provision`](super::GatewayModule::provision) has made, or into a Gateway.
+    Provisioned {
+        /// The object.
+        object: crate::object::ObjectKey,
+        /// JSON pointer.
+        pointer: String,
+    },
     /// One of [`Mapping::contributions`].
     Contribution {
         /// Index of the contribution.

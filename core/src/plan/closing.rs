@@ -9,7 +9,7 @@ use super::{
 use crate::{compile::Phase, object::Object};
 
 /// Name of a Service that nobody makes. A rule whose only backend it is answers 500.
-pub const CLOSED_BACKEND: &str = "gateway-modules-closed";
+pub const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
 
 /// Whether the live route is one that was opened, or is to be opened, behind attached policies.
 pub(crate) fn is_protected(live: &Value) -> bool {

@@ -310,26 +310,18 @@ fn lookup<'a>(value: &'a Value, steps: &[FieldStep]) -> Option<&'a Value> {
 }
 
 fn display(steps: &[FieldStep]) -> String {
-    let mut path = String::new();
     let scalar = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    for step in steps {
-        match step {
-            FieldStep::Field(name) if name.contains(['.', '/']) => path.push_str(&format!("[{name}]")),
-            FieldStep::Field(name) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(name);
-            }
-            FieldStep::Key(keys) => {
-                let keys: Vec<String> = keys.iter().map(|(name, value)| format!("{name}={}", scalar(value))).collect();
-                path.push_str(&format!("[{}]", keys.join(",")));
-            }
-            FieldStep::Item(item) => path.push_str(&format!("[{}]", scalar(item))),
-            FieldStep::Index(index) => path.push_str(&format!("[{index}]")),
+    steps.iter().enumerate().fold(String::new(), |path, (place, step)| match step {
+        FieldStep::Field(name) if name.contains(['.', '/']) => format!("{path}[{name}]"),
+        FieldStep::Field(name) if place == 0 => name.clone(),
+        FieldStep::Field(name) => format!("{path}.{name}"),
+        FieldStep::Key(keys) => {
+            let keys: Vec<String> = keys.iter().map(|(name, value)| format!("{name}={}", scalar(value))).collect();
+            format!("{path}[{}]", keys.join(","))
         }
-    }
-    path
+        FieldStep::Item(item) => format!("{path}[{}]", scalar(item)),
+        FieldStep::Index(index) => format!("{path}[{index}]"),
+    })
 }
 
 /// The same JSON; `1` and `1.0` are one number.

@@ -134,19 +134,23 @@ impl ContributionStep {
     }
 }
 
-/// Two wishes for one field.
+/// Two wishes for one field of an object of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Contradiction {
-    pub(crate) target: ObjectKey,
-    pub(crate) field: ContributionField,
-    pub(crate) first: (String, FieldRef),
-    pub(crate) second: (String, FieldRef),
+pub struct Contradiction {
+    /// The object.
+    pub target: ObjectKey,
+    /// The field.
+    pub field: ContributionField,
+    /// Value, and the field of the intent that asks for it.
+    pub first: (String, FieldRef),
+    /// The other.
+    pub second: (String, FieldRef),
 }
 
 type Wishes<'a> = BTreeMap<(ObjectKey, ContributionField), (String, &'a Contribution)>;
 
 /// The wishes by field.
-pub(crate) fn wishes(contributions: &[Contribution]) -> Result<Wishes<'_>, Contradiction> {
+pub(crate) fn wishes(contributions: &[Contribution]) -> Result<Wishes<'_>, Box<Contradiction>> {
     let mut wishes = Wishes::new();
     for contribution in contributions {
         let fields: Vec<(ContributionField, String)> = match &contribution.value {
@@ -167,12 +171,12 @@ pub(crate) fn wishes(contributions: &[Contribution]) -> Result<Wishes<'_>, Contr
             let key = (contribution.target.clone(), field);
             match wishes.get(&key) {
                 Some((other, first)) if *other != value => {
-                    return Err(Contradiction {
+                    return Err(Box::new(Contradiction {
                         target: key.0,
                         field: key.1,
                         first: (other.clone(), first.source.clone()),
                         second: (value, contribution.source.clone()),
-                    });
+                    }));
                 }
                 Some(_) => {}
                 None => {
@@ -324,10 +328,10 @@ pub fn contribution_patch(
         return None;
     }
     let version = target["metadata"]["resourceVersion"].as_str()?;
-    let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
+    let mut operations = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
     let mut write = |path: String, there: bool, value: Option<String>| match value {
-        Some(value) => patch.push(json!({"op": "add", "path": path, "value": value})),
-        None if there => patch.push(json!({"op": "remove", "path": path})),
+        Some(value) => operations.push(json!({"op": "add", "path": path, "value": value})),
+        None if there => operations.push(json!({"op": "remove", "path": path})),
         None => {}
     };
     let annotations = target["metadata"]["annotations"].as_object();
@@ -349,13 +353,13 @@ pub fn contribution_patch(
                 _ => value.map(ToOwned::to_owned),
             };
             if annotations.is_none() && new.is_some() {
-                patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {(name.as_str()): new}}));
+                operations.push(json!({"op": "add", "path": "/metadata/annotations", "value": {(name.as_str()): new}}));
             } else {
                 write(format!("/metadata/annotations/{}", escape(name)), old.is_some(), new);
             }
         }
     }
-    Some(Value::Array(patch))
+    Some(Value::Array(operations))
 }
 
 fn escape(name: &str) -> String {

@@ -1,10 +1,7 @@
 //! Why a release cannot be applied to a cluster at all.
 
-use super::{
-    contribution::{Contradiction, ContributionField},
-    set::Selection,
-};
-use crate::{intent::FieldRef, object::ObjectKey};
+use super::{contribution::Contradiction, set::Selection};
+use crate::object::ObjectKey;
 
 /// Why a release cannot be applied to a cluster at all. Each message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,39 +46,30 @@ pub enum PlanError {
         /// Data plane.
         data_plane: String,
         /// What was applied last.
-        recorded: Selection,
+        recorded: Box<Selection>,
         /// What the release is for.
-        wanted: Selection,
+        wanted: Box<Selection>,
     },
     /// One object is twice in the release.
     #[error("{object} is twice in the release; this is a defect of the compiler, please report it")]
     Twice {
         /// The object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
     },
     /// Two components want different values in one field of an object of others.
     #[error(
-        "`{field}` of {target} must be {:?} for {} and {:?} for {}: change one of them",
-        first.0, first.1, second.0, second.1
+        "`{}` of {} must be {:?} for {} and {:?} for {}: change one of them",
+        .0.field, .0.target, .0.first.0, .0.first.1, .0.second.0, .0.second.1
     )]
-    Contradiction {
-        /// The object.
-        target: ObjectKey,
-        /// The field.
-        field: ContributionField,
-        /// Value, and the field of the intent that asks for it.
-        first: (String, FieldRef),
-        /// The other.
-        second: (String, FieldRef),
-    },
+    Contradiction(Box<Contradiction>),
 }
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-impl From<Contradiction> for PlanError {
-    fn from(found: Contradiction) -> Self {
-        Self::Contradiction { target: found.target, field: found.field, first: found.first, second: found.second }
+impl From<Box<Contradiction>> for PlanError {
+    fn from(found: Box<Contradiction>) -> Self {
+        Self::Contradiction(found)
     }
 }

@@ -11,11 +11,15 @@ mod planner;
 mod quantity;
 mod set;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     closing::CLOSED_BACKEND,
     compare::{ChangeKind, Comparison, FieldChange, compare, lost_fields, sent_mark},
-    contribution::{ContributionAction, ContributionField, ContributionRecord, ContributionStep, contribution_patch},
+    contribution::{
+        Contradiction, ContributionAction, ContributionField, ContributionRecord, ContributionStep, contribution_patch,
+    },
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState, SourceSecret},
     managed::{FieldSet, FieldStep, ManagedBy, managers},

@@ -66,6 +66,8 @@ pub struct Wanted {
 
 /// The object as it is sent: with the label of its set and our annotations.
 pub fn wanted(entry: &ReleaseObject, set: &SetIdentity, shared: &SetIdentity) -> Wanted {
+    // A gate without policies holds nothing back.
+    let gate = entry.gate.as_ref().filter(|gate| !gate.policies.is_empty());
     let membership = if entry.role == Role::Class { Membership::Shared } else { Membership::Plane };
     let id = if membership == Membership::Shared { shared.id() } else { set.id() };
     let finish = |object: &Object, annotation: Option<(&str, &str)>| {
@@ -78,10 +80,10 @@ pub fn wanted(entry: &ReleaseObject, set: &SetIdentity, shared: &SetIdentity) ->
         object.set_annotation(ANNOTATION_SENT, &mark);
         object
     };
-    let protected_by = entry.gate.as_ref().map(|gate| protectors(gate).into_iter().collect::<Vec<_>>().join(","));
+    let protected_by = gate.map(|gate| protectors(gate).into_iter().collect::<Vec<_>>().join(","));
     Wanted {
         object: finish(&entry.object, protected_by.as_deref().map(|value| (ANNOTATION_PROTECTED_BY, value))),
-        closed: entry.gate.as_ref().map(|gate| finish(&gate.closed.0, Some((ANNOTATION_CLOSED, "true")))),
+        closed: gate.map(|gate| finish(&gate.closed.0, Some((ANNOTATION_CLOSED, "true")))),
         membership,
     }
 }
@@ -107,7 +109,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         let key = entry.key();
         let identity = Identity::from(&key);
         if !identities.insert(identity.clone()) {
-            return Err(PlanError::Twice { object: key });
+            return Err(PlanError::Twice { object: Box::new(key) });
         }
         let wanted = wanted(entry, &live.set, &live.shared);
         if wanted.membership == Membership::Shared {
@@ -245,8 +247,8 @@ fn check_selection(wanted: &Selection, live: &LiveState, options: PlanOptions) -
     match changed {
         Some(recorded) => Err(PlanError::SelectionChanged {
             data_plane: live.set.data_plane.clone().unwrap_or_default(),
-            recorded: recorded.clone(),
-            wanted: wanted.clone(),
+            recorded: Box::new(recorded.clone()),
+            wanted: Box::new(wanted.clone()),
         }),
         None => Ok(()),
     }
@@ -427,7 +429,7 @@ fn plan_secrets(
         let key = object.key();
         let identity = Identity::from(&key);
         if !identities.insert(identity.clone()) {
-            return Err(PlanError::Twice { object: key });
+            return Err(PlanError::Twice { object: Box::new(key) });
         }
         for (name, value) in &secret.labels {
             object.set_label(name, value);

@@ -70,7 +70,7 @@ impl SetIdentity {
         }
     }
 
-    /// The set of what the planes of an installation share: GatewayClasses and their parameters.
+    /// The set of what the planes of an installation share: classes and their parameters.
     pub fn shared(installation: &str, namespace: &str) -> Self {
         Self {
             installation: installation.to_owned(),

@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// Matches of one rule with absolute paths, and the rewrite that goes with them.
+#[allow(clippy::struct_field_names)] // `matches` is the word of Gateway API
 pub(super) struct Matches {
     pub(super) matches: Vec<(Match, Option<FieldRef>)>,
     pub(super) rewrite: Option<ImpliedRewrite>,

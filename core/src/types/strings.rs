@@ -143,6 +143,7 @@ impl HttpPath {
     }
 
     /// This path with another one below it.
+    #[must_use]
     pub fn join(&self, below: &Self) -> Self {
         match (self.trimmed(), below.as_str()) {
             ("/", below) => Self(below.to_owned()),

@@ -1,5 +1,7 @@
 //! `gwm` against a real control plane: what it renders is accepted, what it applies is what it said, in that order.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -162,7 +164,7 @@ async fn the_api_server_accepts_all_that_is_rendered_in_the_experimental_channel
     dry_run_accepts_everything(Channel::Experimental, "experimental").await;
 }
 
-const INTENT: &str = r#"
+const INTENT: &str = r"
 apiVersion: gatewaymodules.dev/v1alpha1
 kind: Component
 metadata: { name: catalog, namespace: shop }
@@ -179,7 +181,7 @@ spec:
       type: WebSocket
       port: 8081
       visibilities: [external]
-"#;
+";
 
 async fn shop(lab: &Lab) {
     for namespace in ["shop", "kgateway-system"] {

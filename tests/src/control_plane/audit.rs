@@ -140,7 +140,9 @@ impl From<Event> for AuditEntry {
             code: event.response_status.map_or(0, |status| status.code),
             // A delete carries it in its body.
             dry_run: query.contains_key("dryRun")
-                || event.request_object.as_ref().is_some_and(|body| body["kind"] == "DeleteOptions" && body["dryRun"] == serde_json::json!(["All"])),
+                || event.request_object.as_ref().is_some_and(|body| {
+                    body["kind"] == "DeleteOptions" && body["dryRun"] == serde_json::json!(["All"])
+                }),
             query,
             verb: event.verb,
             request_object: event.request_object,

@@ -171,8 +171,9 @@ fn go_build(folder: &Path, binary: &Path, system: &str) -> Result<(), Error> {
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     // Without these flags the server calls itself v0.0.0, and clients that look at versions go wrong.
     let version = "-X k8s.io/component-base/version";
-    let flags =
-        format!("-s -w {version}.gitVersion=v{KUBERNETES_VERSION} {version}.gitMajor={major} {version}.gitMinor={minor}");
+    let flags = format!(
+        "-s -w {version}.gitVersion=v{KUBERNETES_VERSION} {version}.gitMajor={major} {version}.gitMinor={minor}"
+    );
     let status = Command::new("go")
         .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"])
         .arg(&unfinished)
@@ -197,7 +198,7 @@ fn go_build(folder: &Path, binary: &Path, system: &str) -> Result<(), Error> {
 }
 
 /// The sources decide: an edited source must not run an old binary.
-fn fingerprint() -> String {
+pub(crate) fn fingerprint() -> String {
     let mut hash = Sha256::new();
     for (name, text) in SOURCES {
         hash.update(name.as_bytes());
@@ -214,10 +215,14 @@ fn tell(message: &str) {
     eprintln!("gateway-modules-testkit: {message}");
 }
 
-/// The last lines of a log, for error messages.
+/// The last lines of a log file, for error messages.
 pub(crate) fn tail(path: &Path) -> String {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    last_lines(&fs::read(path).unwrap_or_default())
+}
+
+/// The last lines of a log, for error messages.
+pub(crate) fn last_lines(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -33,7 +33,7 @@ impl Channel {
 
 const FIELD_MANAGER: &str = "gateway-modules-testkit";
 const AT_ONCE: usize = 8;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Installs Gateway API, with its `safe-upgrades` policy, from a folder laid out as
 /// [`schemas_or_explain`](crate::schemas_or_explain) finds it; gives the names of the definitions.
@@ -66,7 +66,11 @@ pub async fn install_folder(client: &Client, folder: &Path) -> Result<Vec<String
         manifests.into_iter().partition(|manifest| manifest.resource.kind == "CustomResourceDefinition");
     let names: Vec<String> = definitions.iter().map(|manifest| manifest.name.clone()).collect();
     for step in [definitions, policies] {
-        stream::iter(step).map(|manifest| apply(client, manifest)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        stream::iter(step)
+            .map(|manifest| apply(client, manifest))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
     }
     established(client, &names).await?;
     Ok(names)
@@ -111,7 +115,11 @@ fn manifest(mut document: Value) -> Result<Manifest, String> {
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "customresourcedefinitions"),
         "ValidatingAdmissionPolicy" => ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
         "ValidatingAdmissionPolicyBinding" => ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
-        other => return Err(format!("kind {other:?}; only custom resource definitions and validating admission policies belong here")),
+        other => {
+            return Err(format!(
+                "kind {other:?}; only custom resource definitions and validating admission policies belong here"
+            ));
+        }
     };
     let gvk = GroupVersionKind::try_from(&types).map_err(|error| error.to_string())?;
     if gvk.group != group {
@@ -177,5 +185,10 @@ async fn is_established(client: &Client, name: &str) -> Result<bool, Error> {
         .body(Vec::new())
         .map_err(|error| failed()(kube::Error::HttpError(error)))?;
     let definition: Definition = client.request(request).await.map_err(failed())?;
-    Ok(definition.status.conditions.iter().flatten().any(|condition| condition.r#type == "Established" && condition.status == "True"))
+    Ok(definition
+        .status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.r#type == "Established" && condition.status == "True"))
 }

@@ -28,19 +28,19 @@ impl Access {
 
     pub(crate) fn user(&self, user: &str, groups: &[&str]) -> Result<Kubeconfig, Error> {
         match groups {
-            [] => self.write(user, credentials(&self.authority.user(user, None)?)),
-            &[group] => self.write(user, credentials(&self.authority.user(user, Some(group))?)),
+            [] => self.write(user, &credentials(&self.authority.user(user, None)?)),
+            &[group] => self.write(user, &credentials(&self.authority.user(user, Some(group))?)),
             // A certificate of ours carries one group.
             several => {
                 let mut credentials = credentials(&self.authority.user("admin", Some(MASTERS))?);
                 credentials["as"] = json!(user);
                 credentials["as-groups"] = json!(several);
-                self.write(user, credentials)
+                self.write(user, &credentials)
             }
         }
     }
 
-    fn write(&self, user: &str, credentials: Value) -> Result<Kubeconfig, Error> {
+    fn write(&self, user: &str, credentials: &Value) -> Result<Kubeconfig, Error> {
         let text = document(&self.authority.certificate(), &self.server, user, credentials);
         Ok(Kubeconfig::from_yaml(&text.to_string())?)
     }
@@ -48,10 +48,10 @@ impl Access {
 
 /// A kubeconfig with one user who has a certificate. JSON, which is YAML as well.
 pub(crate) fn of_user(authority: &str, server: &str, user: &str, pair: &Pair) -> Value {
-    document(authority, server, user, credentials(pair))
+    document(authority, server, user, &credentials(pair))
 }
 
-fn document(authority: &str, server: &str, user: &str, credentials: Value) -> Value {
+fn document(authority: &str, server: &str, user: &str, credentials: &Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Config",

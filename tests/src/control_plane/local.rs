@@ -41,6 +41,7 @@ impl Local {
     }
 
     async fn attempt(binaries: &Binaries, options: &Options) -> Result<(Self, Access), Error> {
+        let controller_manager = if options.controller_manager { Some(controller_manager(binaries)?) } else { None };
         let mut group = Group::new()?;
         let [etcd_client, etcd_peer, port] = free_ports()?;
         let authority = Authority::new()?;
@@ -62,7 +63,7 @@ impl Local {
         spawn(&mut group, "etcd", &binaries.etcd, files::etcd(&addresses))?;
         spawn(&mut group, "kube-apiserver", &binaries.kube_apiserver, files::api_server(&addresses, options))?;
         let client = kubeconfig::client(access.admin()?).await?;
-        wait(&mut group, &client, binaries, &addresses, options).await?;
+        wait(&mut group, &client, controller_manager, &addresses, options).await?;
         Ok((Self { group, audit }, access))
     }
 
@@ -80,24 +81,25 @@ impl Local {
     }
 }
 
+fn controller_manager(binaries: &Binaries) -> Result<&Program, Error> {
+    binaries.kube_controller_manager.as_ref().ok_or_else(|| Error::MissingBinary {
+        name: "kube-controller-manager",
+        folder: binaries.etcd.path().parent().unwrap_or(Path::new(".")).to_owned(),
+        hint: ", or start without it: Options::controller_manager(false)",
+    })
+}
+
 async fn wait(
     group: &mut Group,
     client: &Client,
-    binaries: &Binaries,
+    controller_manager: Option<&Program>,
     addresses: &Addresses<'_>,
     options: &Options,
 ) -> Result<(), Error> {
     let waiting = Waiting::new(options.timeout);
     let result = waiting.api_server(client, || group.check()).await;
     with_log(result, group, "kube-apiserver")?;
-    if !options.controller_manager {
-        return Ok(());
-    }
-    let program = binaries.kube_controller_manager.as_ref().ok_or_else(|| Error::MissingBinary {
-        name: "kube-controller-manager",
-        folder: binaries.etcd.path().parent().unwrap_or(Path::new(".")).to_owned(),
-        hint: ", or start without it: Options::controller_manager(false)",
-    })?;
+    let Some(program) = controller_manager else { return Ok(()) };
     spawn(group, "kube-controller-manager", program, files::controller_manager(addresses))?;
     let result = waiting.controllers(client, || group.check()).await;
     with_log(result, group, "kube-controller-manager")
@@ -133,11 +135,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io("write", path))?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::io("write", path))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))
 }

@@ -131,7 +131,10 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When auditing is off or the log cannot be read.
-    #[cfg_attr(not(feature = "testcontainers"), expect(clippy::unused_async, reason = "a container is asked over the network"))]
+    #[cfg_attr(
+        not(feature = "testcontainers"),
+        expect(clippy::unused_async, reason = "a container is asked over the network")
+    )]
     pub async fn audit_log(&self) -> Result<Vec<AuditEntry>, Error> {
         if !self.audit {
             return Err(Error::AuditOff);

@@ -5,21 +5,22 @@
 //! join before they run; the *janitor* removes the folder. A parent-death signal would do the first, but needs
 //! unsafe code, and it does not exist outside Linux.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use tempfile::TempDir;
+use tempfile::Builder;
 
 use super::binaries;
 use crate::Error;
 
 const LEADER: &str = "cat >/dev/null; kill -KILL 0";
 
-/// Waits for the group to be gone (10 s at most), so that nothing writes into the folder while it is removed.
+/// Waits for the group to be gone (3 s at most: an unreaped zombie counts as there), so that nothing writes into the folder while it is removed.
 const JANITOR: &str = r#"cat >/dev/null; i=0
-while [ "$i" -lt 100 ] && kill -0 -- "-$1" 2>/dev/null; do i=$((i+1)); sleep 0.1; done
+while [ "$i" -lt 30 ] && kill -0 -- "-$1" 2>/dev/null; do i=$((i+1)); sleep 0.1; done
 rm -rf -- "$2""#;
 
 /// A group of processes with a folder; dropping it kills the processes and removes the folder.
@@ -47,8 +48,11 @@ impl Group {
     /// An empty group with a new folder that only this user can read.
     pub(crate) fn new() -> Result<Self, Error> {
         let parent = std::env::temp_dir();
-        let folder =
-            TempDir::with_prefix_in("gateway-modules-", &parent).map_err(Error::io("make a folder in", &parent))?;
+        let folder = Builder::new()
+            .prefix("gateway-modules-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&parent)
+            .map_err(Error::io("make a folder in", &parent))?;
         let leader = Helper::start(LEADER, &[])?;
         // Process ids fit: the kernel's own type is this one.
         let id = i32::try_from(leader.child.id()).unwrap_or(i32::MAX);

@@ -27,7 +27,8 @@ pub fn schemas_or_explain() -> Result<Option<PathBuf>, Error> {
         )));
     }
     let here = std::env::current_dir().map_err(Error::io("find", "."))?;
-    let near = here.ancestors().map(|folder| folder.join("shared/crds")).find(|folder| folder.join("gateway-api").is_dir());
+    let near =
+        here.ancestors().map(|folder| folder.join("shared/crds")).find(|folder| folder.join("gateway-api").is_dir());
     if near.is_some() {
         return Ok(near);
     }

@@ -235,7 +235,7 @@ impl<'a> Evaluation<'a> {
             let health = if gate.is_empty() {
                 self.policy_health(&name, value)
             } else {
-                let worst = gate.iter().filter_map(|gate| acknowledge::effective(gate, value, None).err()).next();
+                let worst = gate.iter().find_map(|gate| acknowledge::effective(gate, value, None).err());
                 if let Some(message) = worst.clone() {
                     let next = "the policy is not in force; look at its controller";
                     self.reason(Health::Degraded, &name, message, next);

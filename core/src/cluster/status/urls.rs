@@ -87,8 +87,7 @@ fn scheme(kind: &str, protocol: &str) -> Option<(&'static str, Option<i64>)> {
     match (kind, protocol) {
         ("HTTPRoute" | "GRPCRoute", "HTTP") => Some(("http", Some(80))),
         ("HTTPRoute" | "GRPCRoute", "HTTPS") => Some(("https", Some(443))),
-        ("TLSRoute", "TLS") => Some(("tls", None)),
-        ("TCPRoute", "TLS") => Some(("tls", None)),
+        ("TLSRoute" | "TCPRoute", "TLS") => Some(("tls", None)),
         ("TCPRoute", "TCP") => Some(("tcp", None)),
         ("UDPRoute", "UDP") => Some(("udp", None)),
         _ => None,

@@ -49,10 +49,8 @@ fn listener_status(
     attachments: &[Attachment<'_>],
 ) -> Value {
     let name = &listener["name"];
-    let before = before
-        .as_array()
-        .and_then(|listeners| listeners.iter().find(|old| &old["name"] == name))
-        .unwrap_or(NULL);
+    let before =
+        before.as_array().and_then(|listeners| listeners.iter().find(|old| &old["name"] == name)).unwrap_or(NULL);
     let says = match missing_certificate(gateway, listener, snapshot) {
         None => vec![
             Says::yes("Accepted", "Accepted"),

@@ -78,7 +78,8 @@ impl StandInOptions {
 
     /// kgateway: makes its class `kgateway`, and says `Accepted` with reason `Valid`, and `Attached`, on its policies.
     pub fn kgateway() -> Self {
-        let mut options = Self::new("kgateway.dev/kgateway").class("kgateway").backend_kind("gateway.kgateway.dev", "Backend");
+        let mut options =
+            Self::new("kgateway.dev/kgateway").class("kgateway").backend_kind("gateway.kgateway.dev", "Backend");
         options.makes_classes = true;
         "Valid".clone_into(&mut options.policy_reason);
         options.attached = true;
@@ -223,9 +224,7 @@ async fn run(client: Client, options: StandInOptions, shared: Arc<Shared>) {
     for turn in 0_usize.. {
         {
             let paused = shared.turn.lock().await;
-            if !*paused
-                && let Err(error) = look(&client, &options, &shared, &mut kinds, turn).await
-            {
+            if !*paused && let Err(error) = look(&client, &options, &shared, &mut kinds, turn).await {
                 tracing::warn!(%error, controller = options.controller, "stand-in: looking again");
             }
         }

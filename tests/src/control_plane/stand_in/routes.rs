@@ -134,11 +134,11 @@ fn parent_status(attachment: &Attachment<'_>, old: &Value, snapshot: &Snapshot, 
         Ok(_) => Says::yes("Accepted", "Accepted"),
         Err((reason, message)) => Says::no("Accepted", reason, *message),
     };
-    let resolved = match backends(attachment.route).find_map(|backend| broken(attachment.route, backend, snapshot, options))
-    {
-        None => Says::yes("ResolvedRefs", "ResolvedRefs"),
-        Some((reason, message)) => Says::no("ResolvedRefs", reason, message),
-    };
+    let resolved =
+        match backends(attachment.route).find_map(|backend| broken(attachment.route, backend, snapshot, options)) {
+            None => Says::yes("ResolvedRefs", "ResolvedRefs"),
+            Some((reason, message)) => Says::no("ResolvedRefs", reason, message),
+        };
     json!({
         "parentRef": attachment.reference,
         "controllerName": options.controller,

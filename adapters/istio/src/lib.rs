@@ -1,0 +1,73 @@
+//! Gateway module for [Istio](https://istio.io) as a gateway (not as a mesh, and without ambient mode).
+
+mod access;
+mod capabilities;
+mod parameters;
+mod policies;
+mod provisioning;
+mod resources;
+
+use gateway_modules_core::{
+    capability::Capabilities,
+    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    register_adapter,
+    resolve::DataPlaneTopology,
+};
+
+pub use self::parameters::{BodyCheck, ExtensionProvider, LogFormat, Parameters, Resources, ServiceType};
+
+/// Istio.
+#[derive(Clone, Debug)]
+pub struct Istio {
+    metadata: Metadata,
+}
+
+impl Istio {
+    /// The module.
+    pub const fn new() -> Self {
+        Self {
+            metadata: Metadata {
+                name: "istio",
+                title: "Istio",
+                controllers: &["istio.io/gateway-controller"],
+                // istiod makes the class itself (`pilot/pkg/config/kube/gatewaycommon/classinfo.go`).
+                default_class: Some("istio"),
+                default_namespace: "istio-system",
+                versions: &["1.30", "1.31"],
+                default_version: "1.30",
+                maturity: Maturity::Beta,
+                homepage: "https://istio.io",
+            },
+        }
+    }
+}
+
+impl Default for Istio {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GatewayModule for Istio {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn declared(&self, version: &ModuleVersion) -> Capabilities {
+        capabilities::declared(version)
+    }
+
+    fn parameters_schema(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
+        provisioning::provision(plane, cx)
+    }
+
+    fn map(&self, target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping {
+        policies::map(target, cx)
+    }
+}
+
+register_adapter!("istio", Istio::new);

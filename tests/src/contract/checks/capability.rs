@@ -1,0 +1,169 @@
+//! Declared means emitted; undeclared means refused, with a reason.
+
+use gateway_modules_core::{
+    capability::{CapabilityName, names::gateway_api as api},
+    compile::Compiled,
+    diagnostic::Category,
+    intent::policies::PolicyKind,
+    module::Verdict,
+};
+
+use super::super::{Bench, CheckReport, observe};
+use crate::samples::{self, Sample};
+
+/// Features of Gateway API that alone can carry a kind.
+fn features(kind: PolicyKind) -> Vec<CapabilityName> {
+    match kind {
+        PolicyKind::HeaderModification | PolicyKind::Redirect | PolicyKind::TrafficSplit => vec![api::HTTP_ROUTE],
+        PolicyKind::UrlRewrite => vec![api::HTTP_ROUTE_PATH_REWRITE, api::HTTP_ROUTE_HOST_REWRITE],
+        PolicyKind::Mirror => vec![api::HTTP_ROUTE_REQUEST_MIRROR],
+        PolicyKind::Cors => vec![api::HTTP_ROUTE_CORS],
+        PolicyKind::Timeout => vec![api::HTTP_ROUTE_REQUEST_TIMEOUT, api::HTTP_ROUTE_BACKEND_TIMEOUT],
+        PolicyKind::Retry => vec![api::HTTP_ROUTE_RETRY, api::HTTP_ROUTE_RETRY_CONNECTION_ERROR],
+        PolicyKind::ClientCertificate => vec![api::GATEWAY_FRONTEND_CLIENT_CERTIFICATE_VALIDATION],
+        PolicyKind::BackendTls => vec![api::BACKEND_TLS_POLICY],
+        _ => Vec::new(),
+    }
+}
+
+fn has(bench: &Bench<'_>, kind: PolicyKind) -> bool {
+    let capabilities = bench.capabilities();
+    capabilities.has(&CapabilityName::policy(kind)) || features(kind).iter().any(|name| capabilities.has(name))
+}
+
+/// Whether the sample compiles, and some leaf of its kind cites bytes.
+fn emitted(bench: &Bench<'_>, sample: &Sample) -> Result<(), String> {
+    let (compiled, _) = bench.compile_accepting(&sample.documents).map_err(|refused| refused.0.to_string())?;
+    let Some(release) = &compiled.release else { return Err(observe::errors(&compiled)) };
+    let entries = observe::entries_of(&compiled, sample.kind);
+    if entries.iter().any(|entry| !observe::bytes(release, entry).is_empty()) {
+        Ok(())
+    } else {
+        Err("it compiles, and no leaf of the kind cites bytes".to_owned())
+    }
+}
+
+pub(super) fn declared_is_emitted(benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "declared is emitted",
+        "each declared policy kind, and each declared form of one, compiles from a sample and cites its bytes",
+        "map the kind, or take it out of `declared()` for this version and channel",
+    );
+    let samples = samples::all();
+    for bench in benches {
+        let capabilities = bench.capabilities();
+        for kind in PolicyKind::ALL.iter().filter(|kind| has(bench, **kind)) {
+            let results: Vec<Result<(), String>> =
+                samples.iter().filter(|sample| sample.kind == *kind).map(|sample| emitted(bench, sample)).collect();
+            check.case(results.iter().any(Result::is_ok), || {
+                let reasons: Vec<String> = results.into_iter().filter_map(Result::err).take(2).collect();
+                format!("{}: {kind} is declared, and no form of it compiles: {}", bench.name(), reasons.join(" / "))
+            });
+        }
+        for sample in &samples {
+            let Some(needs) = sample.needs.filter(|needs| *needs != "HTTPRoute") else { continue };
+            if capabilities.has(&CapabilityName::from(needs.to_owned())) {
+                let result = emitted(bench, sample);
+                check.case(result.is_ok(), || {
+                    format!(
+                        "{}: {needs} is declared, and {} fails: {}",
+                        bench.name(),
+                        sample.name(),
+                        result.unwrap_err_or_default()
+                    )
+                });
+            }
+        }
+    }
+    check
+}
+
+/// Short form of `result.err().unwrap_or_default()` by value.
+trait ErrorText {
+    fn unwrap_err_or_default(self) -> String;
+}
+
+impl ErrorText for Result<(), String> {
+    fn unwrap_err_or_default(self) -> String {
+        self.err().unwrap_or_default()
+    }
+}
+
+/// A refusal as it must be: an error of the catalogue with reason and alternatives, and nothing emitted.
+fn typed_refusal(compiled: &Compiled, kind: PolicyKind) -> Result<(), String> {
+    if compiled.release.is_some() {
+        return Err("a release was made".to_owned());
+    }
+    if !compiled.diagnostics.only_refusals() {
+        return Err(format!("not only refusals: {}", observe::errors(compiled)));
+    }
+    let refused = compiled.diagnostics.0.iter().find(|diagnostic| diagnostic.code == "GWM0601");
+    let Some(refused) = refused else { return Err(format!("no GWM0601: {}", observe::errors(compiled))) };
+    if refused.category != Category::Refused || refused.message.len() < 20 {
+        return Err(format!("the refusal gives no reason: {refused}"));
+    }
+    let verdicts = compiled.report.entries.iter().flat_map(|entry| &entry.outcomes);
+    let reasons: Vec<_> = verdicts
+        .filter_map(|outcome| match &outcome.verdict {
+            Verdict::Unsupported { reason, alternatives } => Some((reason, alternatives)),
+            _ => None,
+        })
+        .collect();
+    if reasons.is_empty() {
+        return Err(format!("no leaf of {kind} is refused in the report"));
+    }
+    if reasons.iter().all(|(_, alternatives)| alternatives.is_empty()) {
+        return Err(format!("no alternative is named: {}", reasons[0].0));
+    }
+    Ok(())
+}
+
+pub(super) fn undeclared_is_refused(benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "undeclared is refused",
+        "a policy kind that is not declared gives a refusal with a reason and alternatives, and nothing else",
+        "declare the kind if the gateway has it; refuse it in `map` if not",
+    );
+    for bench in benches {
+        for sample in samples::all().iter().filter(|sample| !has(bench, sample.kind)) {
+            let result = match bench.compile_accepting(&sample.documents) {
+                Ok((compiled, _)) => typed_refusal(&compiled, sample.kind),
+                Err(refused) => Err(refused.0.to_string()),
+            };
+            check.case(result.is_ok(), || {
+                format!("{}: {}: {}", bench.name(), sample.name(), result.unwrap_err_or_default())
+            });
+        }
+    }
+    check
+}
+
+pub(super) fn withdrawn_is_refused(benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "withdrawn is refused",
+        "the capability is what decides: the same gateway without it refuses the kind, with a reason, and emits nothing",
+        "ask `cx.has(…)` for everything that the mapping relies on, and never emit a kind that is not remaining",
+    );
+    for bench in benches {
+        for sample in samples::common().iter().filter(|sample| emitted(bench, sample).is_ok()) {
+            let mut names = features(sample.kind);
+            let prefix = CapabilityName::policy(sample.kind);
+            let below = format!("{prefix}/");
+            names.extend(
+                bench
+                    .capabilities()
+                    .names()
+                    .into_iter()
+                    .filter(|name| *name == prefix || name.as_str().starts_with(&below)),
+            );
+            let result = match bench.without(names).compile_accepting(&sample.documents) {
+                Ok((compiled, _)) => typed_refusal(&compiled, sample.kind),
+                Err(refused) => Err(refused.0.to_string()),
+            };
+            check.case(result.is_ok(), || {
+                format!("{}: {}: {}", bench.name(), sample.name(), result.unwrap_err_or_default())
+            });
+        }
+    }
+    check
+}

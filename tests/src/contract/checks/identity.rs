@@ -1,0 +1,89 @@
+//! Metadata and versions.
+
+use std::collections::BTreeSet;
+
+use gateway_modules_core::{
+    module::{GatewayModule, ModuleVersion},
+    types::{DnsLabel, DnsSubdomain},
+};
+
+use super::super::{Bench, CheckReport};
+
+pub(super) fn metadata(module: &dyn GatewayModule) -> CheckReport {
+    let mut check = CheckReport::new(
+        "metadata",
+        "the module can be named, its versions are ordered, and its default version has a table",
+        "correct `metadata()`: name and namespace are DNS labels, versions are minor lines, oldest first",
+    );
+    let metadata = module.metadata();
+    check.case(DnsLabel::new(metadata.name).is_ok(), || format!("name {:?} is no DNS label", metadata.name));
+    check.case(!metadata.title.trim().is_empty(), || "the title is empty".to_owned());
+    check.case(DnsLabel::new(metadata.default_namespace).is_ok(), || {
+        format!("default_namespace {:?} is no DNS label", metadata.default_namespace)
+    });
+    let class = metadata.default_class.is_none_or(|class| DnsSubdomain::new(class).is_ok());
+    check.case(class, || format!("default_class {:?} is no DNS name", metadata.default_class));
+    check.case(metadata.homepage.starts_with("https://"), || {
+        format!("homepage {:?} is no https URL", metadata.homepage)
+    });
+    for controller in metadata.controllers {
+        // GatewayController of Gateway API: a domain, a slash and a path.
+        let valid = controller
+            .split_once('/')
+            .is_some_and(|(domain, path)| DnsSubdomain::new(domain).is_ok() && !path.is_empty());
+        check.case(valid, || format!("controller {controller:?} is not `domain/path`"));
+    }
+    let versions: Result<Vec<_>, _> = metadata.versions.iter().map(|version| ModuleVersion::new(version)).collect();
+    match versions {
+        Err(reason) => check.fail(reason),
+        Ok(versions) => {
+            check.case(!versions.is_empty(), || "no version has a table".to_owned());
+            check.case(versions.windows(2).all(|pair| pair[0] < pair[1]), || {
+                format!("versions {:?} are not ordered, oldest first", metadata.versions)
+            });
+            let line = ModuleVersion::new(metadata.default_version).map(|version| version.line());
+            check.case(versions.iter().any(|version| line == Ok(version.line())), || {
+                format!(
+                    "default_version {:?} is on none of the lines {:?}",
+                    metadata.default_version, metadata.versions
+                )
+            });
+        }
+    }
+    check
+}
+
+pub(super) fn versions(module: &dyn GatewayModule, benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "versions",
+        "every declared version has capabilities with evidence, patch releases have those of their line, and a newer line \
+         than all known ones has the newest",
+        "give each line of `metadata().versions` a table in `declared()`, with evidence in every entry",
+    );
+    let newest = benches.last().map(|bench| bench.version.clone()).unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    for bench in benches.iter().filter(|bench| seen.insert(bench.version.clone())) {
+        let Ok(version) = ModuleVersion::new(&bench.version) else { continue };
+        let capabilities = module.declared(&version);
+        check.case(!capabilities.is_empty(), || format!("{}: nothing is declared", bench.version));
+        for (name, capability) in capabilities.iter() {
+            let evidence = !capability.evidence.is_empty()
+                && capability
+                    .evidence
+                    .iter()
+                    .all(|evidence| !evidence.source.is_empty() && !evidence.version.is_empty());
+            check.case(evidence, || format!("{}: {name} has no evidence", bench.version));
+        }
+        if let Ok(patch) = ModuleVersion::new(&format!("{}.99", bench.version)) {
+            check.case(module.declared(&patch) == capabilities, || {
+                format!("{}.99 differs from {}", bench.version, bench.version)
+            });
+        }
+    }
+    if let (Ok(newest), Ok(next)) = (ModuleVersion::new(&newest), ModuleVersion::new("99.0")) {
+        check.case(module.declared(&next) == module.declared(&newest), || {
+            "99.0 differs from the newest line".to_owned()
+        });
+    }
+    check
+}

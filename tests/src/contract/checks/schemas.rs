@@ -1,0 +1,78 @@
+//! Every emitted object is valid under the real CRDs.
+
+use std::collections::BTreeMap;
+
+use gateway_modules_core::{
+    channel::Channel,
+    object::Object,
+    validate::{self, NotChecked, Schemas, Verdict},
+};
+
+use super::super::{Bench, CheckReport, Options};
+use super::security;
+use crate::samples;
+
+pub(super) fn valid(benches: &[Bench<'_>], options: &Options) -> CheckReport {
+    let mut check = CheckReport::new(
+        "schemas",
+        "an API server with the real CRDs accepts every object that any sample gives, and drops no field of it",
+        "correct the typed structs in the adapter's `resources.rs`; the message names the rule of the CRD",
+    );
+    let Some(folder) = &options.schemas else {
+        check.skipped = Some("no folder of CRDs is given (`Options::schemas`)".to_owned());
+        return check;
+    };
+    let mut schemas = BTreeMap::new();
+    for channel in [Channel::Standard, Channel::Experimental] {
+        match Schemas::load_folder(folder, channel) {
+            Ok(loaded) => {
+                schemas.insert(channel.to_string(), loaded);
+            }
+            Err(error) => check.fail(error.to_string()),
+        }
+    }
+    let mut unchecked: BTreeMap<String, usize> = BTreeMap::new();
+    for bench in benches {
+        let Some(schemas) = schemas.get(&bench.channel.to_string()) else { continue };
+        for sample in samples::all() {
+            let mut intents = vec![sample.documents.clone()];
+            if sample.kind.is_security() {
+                intents.push(security::spread(&sample, true, false));
+                intents.push(security::spread(&sample, false, true));
+            }
+            for documents in intents {
+                let Ok((compiled, _)) = bench.compile_accepting(&documents) else { continue };
+                for object in compiled.release.iter().flat_map(|release| &release.objects) {
+                    let case = format!("{}: {}", bench.name(), sample.name());
+                    one(&mut check, &mut unchecked, &object.object, schemas, &case);
+                    if let Some(gate) = &object.gate {
+                        one(&mut check, &mut unchecked, &gate.closed.0, schemas, &format!("{case}, closed"));
+                    }
+                }
+            }
+        }
+    }
+    check.notes.extend(unchecked.into_iter().map(|(what, count)| format!("not checked ({count}): {what}")));
+    check
+}
+
+fn one(
+    check: &mut CheckReport,
+    unchecked: &mut BTreeMap<String, usize>,
+    object: &Object,
+    schemas: &Schemas,
+    case: &str,
+) {
+    let validation = validate::validate(object, schemas);
+    match &validation.verdict {
+        Verdict::NotChecked(NotChecked::BuiltIn) => {}
+        Verdict::NotChecked(reason) => check.fail(format!("{case}: {}: {reason}", object.key())),
+        _ => check.case(validation.violations().is_empty(), || {
+            let texts: Vec<String> = validation.violations().iter().map(ToString::to_string).collect();
+            format!("{case}: {}: {}", object.key(), texts.join("; "))
+        }),
+    }
+    for rule in &validation.unchecked_rules {
+        *unchecked.entry(format!("{} {}: {}", object.kind().kind, rule.rule, rule.reason)).or_default() += 1;
+    }
+}

@@ -1,0 +1,156 @@
+//! Security policies are in force wherever their endpoint is, or there is no release.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gateway_modules_core::{
+    compile::{Release, Role},
+    intent::policies::PolicyKind,
+    module::Enforcement,
+};
+use serde_json::{Value, json};
+
+use super::super::{Bench, CheckReport, observe};
+use crate::samples::{self, Documents, Sample};
+
+/// The endpoint of a sample with two rules, in two visibilities if asked for.
+pub(super) fn spread(sample: &Sample, visibilities: bool, on_rule: bool) -> Documents {
+    let mut documents = sample.documents.clone();
+    let endpoint = &mut documents.component_mut()["spec"]["endpoints"][0];
+    let policies = endpoint["policies"].clone();
+    endpoint["rules"] = json!([
+        { "name": "first", "matches": [{ "path": { "prefix": "/first" } }] },
+        { "name": "second", "matches": [{ "path": { "prefix": "/second" } }] },
+    ]);
+    if on_rule {
+        endpoint["rules"][0]["policies"] = policies;
+        if let Some(endpoint) = endpoint.as_object_mut() {
+            endpoint.remove("policies");
+        }
+    }
+    if visibilities {
+        endpoint["visibilities"] = json!(["external", "internal"]);
+        let external = documents.plane()["spec"]["visibilities"]["external"].clone();
+        let spec = &mut documents.plane_mut()["spec"]["visibilities"];
+        spec["internal"] = external;
+        spec["internal"]["domain"] = "internal.example.com".into();
+    }
+    documents
+}
+
+/// Rules that a security policy is in force for, by visibility.
+fn covered(release: &Release, kind: PolicyKind) -> BTreeMap<String, BTreeSet<String>> {
+    let mut covered: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for statement in release.policies.iter().filter(|statement| statement.kind == kind) {
+        covered.entry(statement.binding.visibility.clone()).or_default().extend(statement.rules.iter().cloned());
+    }
+    covered
+}
+
+fn security() -> Vec<Sample> {
+    samples::all().into_iter().filter(|sample| sample.kind.is_security()).collect()
+}
+
+pub(super) fn in_force(benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "security in force",
+        "each security policy of a release is in force for every rule and visibility of its binding and for no other, or \
+         there is no release",
+        "set `Mapping::enforcement` for every security kind that is mapped, and refuse what would cover less or more",
+    );
+    let (mut released, mut refused) = (0, 0);
+    for bench in benches {
+        for sample in security() {
+            for (visibilities, on_rule) in [(false, false), (true, false), (false, true), (true, true)] {
+                let documents = spread(&sample, visibilities, on_rule);
+                let Ok((compiled, _)) = bench.compile_accepting(&documents) else { continue };
+                let case = format!(
+                    "{}: {} on {} in {}",
+                    bench.name(),
+                    sample.name(),
+                    if on_rule { "one rule of two" } else { "an endpoint with two rules" },
+                    if visibilities { "two visibilities" } else { "one visibility" }
+                );
+                let Some(release) = &compiled.release else {
+                    refused += 1;
+                    check.case(compiled.diagnostics.only_refusals(), || {
+                        format!("{case}: {}", observe::errors(&compiled))
+                    });
+                    continue;
+                };
+                released += 1;
+                let rules: &[&str] = if on_rule { &["first"] } else { &["first", "second"] };
+                let rules: BTreeSet<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();
+                let places: &[&str] = if visibilities { &["external", "internal"] } else { &["external"] };
+                let wanted: BTreeMap<String, BTreeSet<String>> =
+                    places.iter().map(|place| ((*place).to_owned(), rules.clone())).collect();
+                let found = covered(release, sample.kind);
+                check.case(found == wanted, || format!("{case}: wanted {wanted:?}, is in force for {found:?}"));
+            }
+        }
+    }
+    check.notes.push(format!("{released} releases, {refused} refusals"));
+    check
+}
+
+pub(super) fn closed(benches: &[Bench<'_>]) -> CheckReport {
+    let mut check = CheckReport::new(
+        "closed form",
+        "a route whose security attaches from outside has a form that lets nothing through: same hosts, parents and matches, \
+         no filters, a backend that does not exist; and it waits for every attached policy",
+        "give an attached policy an acknowledgement and an object that carries it",
+    );
+    for bench in benches {
+        for sample in security() {
+            for (visibilities, on_rule) in [(false, false), (true, false), (false, true)] {
+                let Ok((compiled, _)) = bench.compile_accepting(&spread(&sample, visibilities, on_rule)) else {
+                    continue;
+                };
+                let Some(release) = &compiled.release else { continue };
+                let case = format!("{}: {}", bench.name(), sample.name());
+                check_gates(&mut check, release, &case);
+            }
+        }
+    }
+    check
+}
+
+fn check_gates(check: &mut CheckReport, release: &Release, case: &str) {
+    for statement in &release.policies {
+        if !matches!(statement.enforcement, Enforcement::Attached { .. }) {
+            continue;
+        }
+        let routes: Vec<_> = release
+            .objects
+            .iter()
+            .filter(|object| matches!(&object.role, Role::Route { binding } if *binding == statement.binding))
+            .collect();
+        let gated = routes.iter().any(|route| {
+            route.gate.as_ref().is_some_and(|gate| gate.policies.iter().any(|policy| policy.kind == statement.kind))
+        });
+        check.case(gated, || format!("{case}: no route of {} waits for {}", statement.binding, statement.kind));
+    }
+    for object in &release.objects {
+        let Some(gate) = &object.gate else { continue };
+        let (open, closed) = (object.object.to_value(), gate.closed.0.to_value());
+        check.case(!gate.policies.is_empty(), || format!("{case}: {} waits for nothing", object.key()));
+        check.case(open["metadata"]["name"] == closed["metadata"]["name"], || format!("{case}: another name"));
+        for field in ["parentRefs", "hostnames"] {
+            check.case(open["spec"][field] == closed["spec"][field], || {
+                format!("{case}: the closed form has other {field}")
+            });
+        }
+        let rules = |route: &Value| route["spec"]["rules"].as_array().cloned().unwrap_or_default();
+        let (open, closed) = (rules(&open), rules(&closed));
+        check.case(open.len() == closed.len(), || format!("{case}: the closed form has another number of rules"));
+        for (open, closed) in open.iter().zip(&closed) {
+            check.case(open["matches"] == closed["matches"], || format!("{case}: the closed form matches otherwise"));
+            check.case(closed.get("filters").is_none(), || format!("{case}: the closed form has filters"));
+            let backends = closed["backendRefs"].as_array().cloned().unwrap_or_default();
+            let nowhere = !backends.is_empty()
+                && backends
+                    .iter()
+                    .all(|backend| !open["backendRefs"].to_string().contains(&backend["name"].to_string()));
+            check.case(nowhere, || format!("{case}: the closed form has a backend that exists"));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The contract of an adapter, as checks that anyone can run over a module in one call.
+//!
+//! ```no_run
+//! use gateway_modules_testkit::contract::{self, Options};
+//! # fn module() -> Box<dyn gateway_modules_core::module::GatewayModule> { unimplemented!() }
+//! let module = module();
+//! contract::run(module.as_ref(), &Options::default()).assert_passes();
+//! ```
+
+mod bench;
+mod checks;
+pub mod observe;
+mod report;
+
+use std::path::PathBuf;
+
+use gateway_modules_core::{channel::Channel, module::GatewayModule};
+
+pub use self::{
+    bench::{Bench, Refused, differences},
+    report::{CheckReport, ContractReport},
+};
+
+/// What the suite runs over.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Versions of the gateway; none: those of the metadata.
+    pub versions: Vec<String>,
+    /// Parameters of the module (`gateway.parameters`), for capabilities that are options of the installation.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// Folder with the CRDs of Gateway API and of the gateway, to check every emitted object. None: that check is left out.
+    pub schemas: Option<PathBuf>,
+}
+
+impl Options {
+    /// The module's own versions, no parameters, no CRDs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a folder of CRDs, if there is one.
+    #[must_use]
+    pub fn schemas(mut self, folder: Option<PathBuf>) -> Self {
+        self.schemas = folder;
+        self
+    }
+
+    /// With parameters of the module.
+    #[must_use]
+    pub fn parameters(mut self, parameters: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.parameters = parameters;
+        self
+    }
+}
+
+/// Runs all checks over a module.
+pub fn run(module: &dyn GatewayModule, options: &Options) -> ContractReport {
+    let metadata = module.metadata();
+    let versions: Vec<&str> = if options.versions.is_empty() {
+        metadata.versions.to_vec()
+    } else {
+        options.versions.iter().map(String::as_str).collect()
+    };
+    let benches: Vec<Bench<'_>> = versions
+        .iter()
+        .flat_map(|version| {
+            [Channel::Standard, Channel::Experimental]
+                .map(|channel| Bench::new(module, version, channel, options.parameters.clone()))
+        })
+        .collect();
+    ContractReport { module: metadata.name.to_owned(), checks: checks::run(module, &benches, options) }
+}
