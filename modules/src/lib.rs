@@ -12,12 +12,16 @@ pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
 
 pub use gateway_modules_core::module::{Registry, RegistryError};
 
+#[cfg(feature = "cilium")]
+pub use gateway_module_cilium as cilium;
 #[cfg(feature = "generic")]
 pub use gateway_module_generic as generic;
 #[cfg(feature = "istio")]
 pub use gateway_module_istio as istio;
 #[cfg(feature = "kgateway")]
 pub use gateway_module_kgateway as kgateway;
+#[cfg(feature = "kong")]
+pub use gateway_module_kong as kong;
 #[cfg(feature = "nginx-gateway-fabric")]
 pub use gateway_module_nginx_gateway_fabric as nginx_gateway_fabric;
 
@@ -33,12 +37,16 @@ pub fn registry() -> Result<Registry, RegistryError> {
     #[allow(unused_mut)]
     let mut registry = Registry::linked()?;
     // Again by hand, which changes nothing where life before main runs, and is all there is where it does not.
+    #[cfg(feature = "cilium")]
+    cilium::register(&mut registry)?;
     #[cfg(feature = "generic")]
     generic::register(&mut registry)?;
     #[cfg(feature = "istio")]
     istio::register(&mut registry)?;
     #[cfg(feature = "kgateway")]
     kgateway::register(&mut registry)?;
+    #[cfg(feature = "kong")]
+    kong::register(&mut registry)?;
     #[cfg(feature = "nginx-gateway-fabric")]
     nginx_gateway_fabric::register(&mut registry)?;
     Ok(registry)

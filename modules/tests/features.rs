@@ -6,9 +6,12 @@ use gateway_modules::{DEFAULT_MODULE, Registry, RegistryError, registry};
 
 fn enabled() -> Vec<&'static str> {
     let all = [
+        ("cilium", cfg!(feature = "cilium")),
         ("generic", cfg!(feature = "generic")),
         ("istio", cfg!(feature = "istio")),
         ("kgateway", cfg!(feature = "kgateway")),
+        ("kong", cfg!(feature = "kong")),
+        ("nginx-gateway-fabric", cfg!(feature = "nginx-gateway-fabric")),
     ];
     all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
 }

@@ -1,7 +1,7 @@
 //! Objects that were written by hand from the vendors' documentation, compared with what the compiler emits.
 //!
-//! `adapters/<module>/tests/expected/*.yaml` hold `kind`, `intent` (the policies of an endpoint), `spec`, and where it matters
-//! `version`, `channel` and `at` (a pointer into the spec, where the object holds more than the policy). `<name>` stands for any text; `targetRefs` and names of objects are core's and left out.
+//! `adapters/<module>/tests/expected/*.yaml` hold `kind`, `intent` (the policies of the endpoint `api` of component `shop/catalog`
+//! on the host `api.example.com`), `spec`, and where it matters `version`, `channel`, `parameters` and `at` (a pointer into the spec, where the object holds more than the policy). `<name>` stands for any text; `targetRefs` and names of objects are core's and left out.
 
 use gateway_modules::core::{
     channel::Channel,
@@ -69,10 +69,13 @@ fn compare(module: &dyn gateway_modules::core::module::GatewayModule, case: &Val
         .into_iter()
         .find(|kind| kinds.contains(kind))
         .unwrap_or(PolicyKind::Cors);
-    let documents = samples::with_policies(plane, &case["intent"]).ok_or("no sample")?;
+    let mut documents = samples::with_policies(plane, &case["intent"]).ok_or("no sample")?;
+    documents.component_mut()["metadata"]["name"] = "catalog".into();
+    documents.component_mut()["spec"]["endpoints"][0]["hostnames"] = serde_json::json!(["api.example.com"]);
     let version = case["version"].as_str().unwrap_or(module.metadata().default_version);
     let channel = if case["channel"] == "experimental" { Channel::Experimental } else { Channel::Standard };
-    let bench = Bench::new(module, version, channel, serde_json::Map::default());
+    let parameters = case["parameters"].as_object().cloned().unwrap_or_default();
+    let bench = Bench::new(module, version, channel, parameters);
     let (compiled, _) = bench.compile_accepting(&documents).map_err(|refused| refused.0.to_string())?;
     let Some(release) = compiled.release else { return Err(compiled.diagnostics.to_string()) };
     let (kind, wanted) = (case["kind"].as_str().ok_or("no kind")?, &case["spec"]);

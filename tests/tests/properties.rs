@@ -12,7 +12,7 @@ use gateway_modules::core::{
     channel::Channel,
     compile::{Compiled, Role},
     diagnostic::Severity,
-    intent::{Intent, load::Loader, policies::PolicyKind},
+    intent::{Intent, SourceMap, load::Loader, policies::PolicyKind},
     module::Enforcement,
     resolve::{DataPlaneTopology, Layer},
     types::Token,
@@ -60,7 +60,7 @@ fn load(documents: &[Value]) -> Result<Intent, &'static str> {
         loader = loader.text(&format!("{index}.json"), &document.to_string());
     }
     match loader.finish() {
-        Ok(loaded) => Ok(loaded.intent),
+        Ok(read) => Ok(read.intent),
         Err(problems) => Err(problems
             .0
             .iter()
@@ -72,10 +72,10 @@ fn load(documents: &[Value]) -> Result<Intent, &'static str> {
 /// Forgets where fields were written, which says nothing about the intent.
 fn without_places(mut intent: Intent) -> Intent {
     for plane in &mut intent.data_planes {
-        plane.source = Default::default();
+        plane.source = SourceMap::default();
     }
     for component in &mut intent.components {
-        component.source = Default::default();
+        component.source = SourceMap::default();
     }
     intent
 }

@@ -8,6 +8,7 @@
 //! - `approximate`: it compiles once a difference is accepted by name.
 //! - `option`: it compiles, and the release says which option of the installation it needs.
 //! - `refuse`: it is refused, with a reason.
+#![allow(clippy::expect_used, clippy::panic)] // helpers of a test
 
 use std::{collections::BTreeMap, fmt};
 
@@ -75,7 +76,8 @@ fn measured(module: &dyn GatewayModule, version: &str, kind: PolicyKind, option:
     let forms = samples::of(kind);
     let mut found = forms.iter().map(|sample| {
         let on = |channel| {
-            let bench = Bench::new(module, version, channel, serde_json::Map::default());
+            let parameters = if option { support::options(module.metadata().name) } else { serde_json::Map::default() };
+            let bench = Bench::new(module, version, channel, parameters);
             judge(&bench.compile_accepting(&sample.documents).expect("a valid sample").0, option)
         };
         let (standard, reason) = on(Channel::Standard);
@@ -178,7 +180,7 @@ fn the_table_is_the_one_that_the_project_was_given() {
             match (own == Some(&wanted), decision) {
                 (true, None) => {}
                 (true, Some(_)) => {
-                    differ.push(format!("{module}: {kind} has a decision record and is as it was given"))
+                    differ.push(format!("{module}: {kind} has a decision record and is as it was given"));
                 }
                 (false, Some(decision)) => {
                     let record = support::repository(&decision[2]);

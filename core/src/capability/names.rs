@@ -175,6 +175,12 @@ pub mod project {
         GRPC_METHOD_MATCHING = "field/GRPCRoute/matches.method";
         /// `rules[].name` of GRPCRoute.
         GRPC_NAMED_ROUTE_RULE = "field/GRPCRoute/rules.name";
+        /// The filter `ExternalAuth` of HTTPRoute (GEP-1494), closed while the authorization service is missing.
+        EXTERNAL_AUTH_FILTER = "field/HTTPRoute/filters.ExternalAuth";
+        /// `forwardBody` of that filter (`HTTPRouteExternalAuthForwardBody`).
+        EXTERNAL_AUTH_FORWARD_BODY = "field/HTTPRoute/filters.ExternalAuth.forwardBody";
+        /// `protocol: GRPC` of that filter.
+        EXTERNAL_AUTH_GRPC = "field/HTTPRoute/filters.ExternalAuth.grpc";
         /// `spec.infrastructure.parametersRef` of Gateway.
         GATEWAY_PARAMETERS = "gateway/parameters";
     }

@@ -81,7 +81,8 @@ impl<'a> RuleDraft<'a> {
     }
 
     /// The rule in the form that lets nothing through: it matches as ever, and its backend does not exist, so that the
-    /// gateway answers 500. Filters go, since a redirect, a mirror or a fixed answer needs no backend.
+    /// gateway answers 500. Filters go, since a redirect, a mirror or a fixed answer needs no backend; but those that name a
+    /// security policy stay, since some controllers acknowledge a policy only while a route refers to it (`KongPlugin`).
     pub(super) fn write_closed(&self, backend_kind: Option<&str>) -> Value {
         let mut rule = Map::new();
         if self.named {
@@ -90,10 +91,19 @@ impl<'a> RuleDraft<'a> {
         if !self.matches.is_empty() {
             rule.insert("matches".into(), self.matches.clone().into());
         }
+        let mut filters: Vec<_> = self.filters.iter().filter(|filter| names_security_policy(filter)).collect();
+        filters.sort_by_key(|filter| request_path_order(filter.kind));
+        if !filters.is_empty() {
+            rule.insert("filters".into(), filters.iter().map(|filter| filter.value.clone()).collect());
+        }
         let kind = backend_kind.unwrap_or("Service");
         rule.insert("backendRefs".into(), json!([{"group": "", "kind": kind, "name": CLOSED_BACKEND, "port": 1}]));
         Value::Object(rule)
     }
+}
+
+fn names_security_policy(filter: &FilterDraft) -> bool {
+    filter.kind.is_security() && filter.value["type"] == "ExtensionRef"
 }
 
 /// Name of the Service that does not exist.

@@ -105,7 +105,8 @@ fn emit(compilation: &mut Compilation<'_>, gateway: &GatewayTopology, edit: &Gat
     let key = object.key();
     let place = gateway.visibility.clone();
     let mut spec = Map::new();
-    spec.insert("gatewayClassName".into(), compilation.class.clone().into());
+    let class = edit.class_name.clone().unwrap_or_else(|| compilation.class.clone());
+    spec.insert("gatewayClassName".into(), class.into());
     spec.insert("listeners".into(), listeners(compilation, gateway, edit, &key, &namespace));
     if let Some(infrastructure) = infrastructure(compilation, gateway, edit, &key) {
         spec.insert("infrastructure".into(), infrastructure);

@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{
     diagnostic::Diagnostics,
-    module::{Enforcement, Verdict},
+    module::{Acknowledgement, Enforcement, Verdict},
     object::{Object, ObjectKey},
 };
 
@@ -110,7 +110,7 @@ fn gates(
                         controller: controller.clone(),
                         acknowledgement: acknowledgement.clone(),
                     };
-                    if acknowledges(object) && !gate.policies.contains(&entry) {
+                    if acknowledges(object, &acknowledgement) && !gate.policies.contains(&entry) {
                         gate.policies.push(entry);
                     }
                 }
@@ -135,8 +135,9 @@ fn gates(
 
 /// Whether the status of an object says that a policy is effective. What a policy refers to (a provider, a static backend)
 /// has no ancestors; the policy that refers to it is not accepted while it is missing.
-fn acknowledges(object: &ObjectKey) -> bool {
-    object.kind.kind.ends_with("Policy") || object.kind.kind == "Gateway"
+fn acknowledges(object: &ObjectKey, acknowledgement: &Acknowledgement) -> bool {
+    let by_condition = matches!(acknowledgement, Acknowledgement::Condition(_));
+    by_condition || object.kind.kind.ends_with("Policy") || object.kind.kind == "Gateway"
 }
 
 /// Fields that resolve has used up: what is overridden, what steers, what has no effect here.

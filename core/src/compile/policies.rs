@@ -48,7 +48,7 @@ pub(super) fn fingerprint(policies: &EffectivePolicies, kinds: &BTreeSet<PolicyK
 
 /// Maps everything that is left; returns the security policies that are in force.
 pub(super) fn map(compilation: &mut Compilation<'_>, drafts: &mut [RouteDraft<'_>]) -> Vec<Enforced> {
-    let mut enforced = Vec::new();
+    let mut enforced = inline(drafts);
     let mut fragments: BTreeMap<SharedKey, Vec<FragmentEntry>> = BTreeMap::new();
     let scopes = sort_by_scope(compilation, drafts);
     for (index, kinds) in scopes.route.iter().enumerate() {
@@ -57,6 +57,21 @@ pub(super) fn map(compilation: &mut Compilation<'_>, drafts: &mut [RouteDraft<'_
     map_backends(compilation, drafts, &scopes.backend, &mut enforced, &mut fragments);
     map_gateways(compilation, drafts, &scopes.gateway, &mut enforced, &mut fragments);
     assemble(compilation, fragments);
+    enforced
+}
+
+/// Security policies that core has written into the rules themselves: a rule has no form in which they are missing.
+fn inline(drafts: &[RouteDraft<'_>]) -> Vec<Enforced> {
+    let mut enforced = Vec::new();
+    for (route, draft) in drafts.iter().enumerate() {
+        for (rule, draft) in draft.rules.iter().enumerate() {
+            for kind in draft.filters.iter().map(|filter| filter.kind).filter(|kind| kind.is_security()) {
+                let Some(field) = draft.rule.policies.field(kind).cloned() else { continue };
+                let enforcement = Enforcement::Inline;
+                enforced.push(Enforced { rules: vec![(route, rule)], kind, field, enforcement, objects: Vec::new() });
+            }
+        }
+    }
     enforced
 }
 

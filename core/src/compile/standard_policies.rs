@@ -8,11 +8,15 @@ use super::{
     draft::{self, RuleDraft},
 };
 use crate::{
-    capability::{CapabilityName, names::gateway_api},
+    capability::{
+        CapabilityName, EvidenceKind,
+        names::{gateway_api, project},
+    },
     intent::{
         EndpointType, FieldRef,
         policies::{
-            HeaderChanges, PathRewrite, PolicyKind, Redirect, RedirectPath, RedirectStatus, Scheme, UrlRewrite,
+            ExternalAuthorizationProtocol, HeaderChanges, PathRewrite, PolicyKind, Redirect, RedirectPath,
+            RedirectStatus, Scheme, UrlRewrite,
         },
     },
     module::Verdict,
@@ -46,6 +50,7 @@ pub(super) fn attempt(
         PolicyKind::Cors if !grpc => cors(compilation, route, draft),
         PolicyKind::Timeout if !grpc => timeouts(compilation, route, draft),
         PolicyKind::Retry if !grpc => retry(compilation, route, draft),
+        PolicyKind::ExternalAuthorization if !grpc => external_authorization(compilation, route, draft),
         _ => Attempt::Left(Vec::new()),
     }
 }
@@ -404,5 +409,113 @@ fn retry(compilation: &mut Compilation<'_>, route: &RouteTopology, draft: &mut R
         draft.cites.push((claim, format!("/retry/{name}")));
     }
     draft.fields.insert("retry".into(), Value::Object(retry));
+    Attempt::Done
+}
+
+/// A header that no authorization service sends: an empty list would copy all headers of its answer to the request
+/// (`allowedResponseHeaders`: "If this list is empty, then all headers from the authorization server … must be copied").
+const NO_HEADER: &str = "x-gateway-modules-no-header";
+
+/// The filter `ExternalAuth` (GEP-1494), which stands in the route itself.
+fn external_authorization(
+    compilation: &mut Compilation<'_>,
+    route: &RouteTopology,
+    draft: &mut RuleDraft<'_>,
+) -> Attempt {
+    let Some(policy) = draft.rule.policies.external_authorization() else { return Attempt::Done };
+    let (value, field) = (policy.value.clone(), policy.field.clone());
+    let http = value.protocol == ExternalAuthorizationProtocol::Http;
+    let mut needed = vec![project::EXTERNAL_AUTH_FILTER];
+    if !http {
+        needed.push(project::EXTERNAL_AUTH_GRPC);
+    }
+    if value.body_max_size.is_some() {
+        needed.push(project::EXTERNAL_AUTH_FORWARD_BODY);
+    }
+    // A claim of the operator never carries a security policy.
+    let shown = |name: &CapabilityName| {
+        let capability = compilation.input.capabilities.get(name);
+        capability.is_some_and(|found| found.evidence.iter().any(|evidence| evidence.kind != EvidenceKind::Operator))
+    };
+    let missing: Vec<CapabilityName> = needed.into_iter().filter(|name| !shown(name)).collect();
+    if !missing.is_empty() {
+        return Attempt::Left(missing);
+    }
+    let place = draft::place(route, draft.rule);
+    let mut reference =
+        json!({"group": "", "kind": "Service", "name": value.service.as_str(), "port": value.port.get()});
+    if let Some(namespace) = value.namespace.as_ref().filter(|namespace| namespace.as_str() != route.namespace) {
+        let allowed = compilation
+            .input
+            .plane
+            .allowed_references
+            .iter()
+            .any(|(from, to, _)| *from == route.namespace && to == namespace.as_str());
+        if !allowed {
+            let reason = format!(
+                "the plane does not allow references from namespace {} to namespace {namespace}",
+                route.namespace
+            );
+            let alternatives = vec!["`allowedReferences` of the data plane".to_owned()];
+            compilation.refuse(&field.child("namespace"), &place, reason, alternatives);
+            return Attempt::Done;
+        }
+        reference["namespace"] = namespace.as_str().into();
+        super::backends::grant_for(compilation, route, namespace.as_str(), &field.child("namespace"));
+    }
+    let mut cites = vec![("protocol", "/protocol"), ("service", "/backendRef/name"), ("port", "/backendRef/port")];
+    if value.namespace.is_some() && reference.get("namespace").is_none() {
+        cites.push(("namespace", "/backendRef"));
+    }
+    let names = |headers: &[crate::types::HeaderName]| -> Vec<Value> {
+        headers.iter().map(|header| header.as_str().into()).collect()
+    };
+    let mut body = json!({"protocol": if http { "HTTP" } else { "GRPC" }, "backendRef": reference});
+    let mut allowed = names(&value.allowed_headers);
+    if http {
+        let answer = names(&value.backend_headers);
+        let answer = if answer.is_empty() { vec![NO_HEADER.into()] } else { answer };
+        body["http"] = json!({"allowedResponseHeaders": answer});
+        if !value.backend_headers.is_empty() {
+            cites.push(("backendHeaders", "/http/allowedResponseHeaders"));
+        }
+        if let Some(prefix) = &value.path_prefix {
+            body["http"]["path"] = prefix.as_str().into();
+            cites.push(("pathPrefix", "/http/path"));
+        }
+        if !allowed.is_empty() {
+            body["http"]["allowedHeaders"] = allowed.into();
+            cites.push(("allowedHeaders", "/http/allowedHeaders"));
+        }
+    } else {
+        for (name, written) in
+            [("pathPrefix", value.path_prefix.is_some()), ("backendHeaders", !value.backend_headers.is_empty())]
+        {
+            if written {
+                let reason = format!("a gRPC service is asked without {name}");
+                compilation.refuse(&field.child(name), &place, reason, vec!["protocol HTTP".to_owned()]);
+            }
+        }
+        // An empty list would show the service all headers, also those that the intent does not name.
+        if !value.allowed_headers.iter().any(|header| header.as_str().eq_ignore_ascii_case("authorization")) {
+            allowed.insert(0, "authorization".into());
+        }
+        body["grpc"] = json!({"allowedHeaders": allowed});
+        if !value.allowed_headers.is_empty() {
+            cites.push(("allowedHeaders", "/grpc/allowedHeaders"));
+        }
+    }
+    if let Some(size) = value.body_max_size {
+        body["forwardBody"] = json!({"maxSize": size.as_bytes()});
+        cites.push(("bodyMaxSize", "/forwardBody/maxSize"));
+    }
+    let cites = cites
+        .into_iter()
+        .map(|(name, pointer)| {
+            let claim = compilation.ledger.claim(field.child(name), &place, Verdict::Exact);
+            (claim, format!("/externalAuth{pointer}"))
+        })
+        .collect();
+    draft.filter(PolicyKind::ExternalAuthorization, json!({"type": "ExternalAuth", "externalAuth": body}), cites);
     Attempt::Done
 }

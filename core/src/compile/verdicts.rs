@@ -22,6 +22,17 @@ impl Accepted {
                 Some(endpoint) => {
                     for route in plane.routes.iter().filter(|route| route.source == *endpoint) {
                         accepted.push((Some(route.binding.to_string()), name.clone(), field.clone()));
+                        // What a gateway binds to a Service or a Gateway differs there, for all who use it and ask for
+                        // the same.
+                        accepted.push((
+                            Some(format!("Gateway {}", route.binding.visibility)),
+                            name.clone(),
+                            field.clone(),
+                        ));
+                        for backend in route.rules.iter().flat_map(|rule| &rule.backends) {
+                            let place = format!("Service {}/{}", backend.namespace, backend.service);
+                            accepted.push((Some(place), name.clone(), field.clone()));
+                        }
                     }
                 }
             }

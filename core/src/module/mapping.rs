@@ -406,6 +406,9 @@ impl Provisioned {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct GatewayEdit {
+    /// `spec.gatewayClassName`, where this Gateway needs another class than the plane's: for gateways that take parameters
+    /// by the class only.
+    pub class_name: Option<String>,
     /// `spec.infrastructure.parametersRef`: group, kind and name of an object in the Gateway's namespace.
     pub parameters_ref: Option<(String, String, String)>,
     /// Annotations of the Gateway.
@@ -415,6 +418,11 @@ pub struct GatewayEdit {
 }
 
 impl GatewayEdit {
+    /// An edit that names a class of the Gateway's own.
+    pub fn class(name: impl Into<String>) -> Self {
+        Self { class_name: Some(name.into()), ..Self::default() }
+    }
+
     /// An edit that names parameters in the Gateway's namespace.
     pub fn parameters(group: &str, kind: &str, name: &str) -> Self {
         Self { parameters_ref: Some((group.to_owned(), kind.to_owned(), name.to_owned())), ..Self::default() }

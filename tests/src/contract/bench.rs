@@ -97,6 +97,9 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The intent contradicts itself.
+    ///
+    /// # Panics
+    /// The version is none.
     #[allow(clippy::expect_used)]
     pub fn compile_intent(&self, intent: &Intent) -> Result<Compiled, Refused> {
         let planes = resolve(intent).map_err(Refused)?;
@@ -112,6 +115,9 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The intent contradicts itself.
+    ///
+    /// # Panics
+    /// The version is none.
     #[allow(clippy::expect_used)]
     pub fn compile_planes(&self, intent: &Intent) -> Result<Vec<(DataPlaneTopology, Compiled)>, Refused> {
         let planes = resolve(intent).map_err(Refused)?;

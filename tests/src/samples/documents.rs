@@ -2,7 +2,7 @@
 
 use gateway_modules_core::{
     diagnostic::Diagnostics,
-    intent::{Intent, load::Loader},
+    intent::{Intent, SourceMap, load::Loader},
 };
 use serde_json::{Value, json};
 
@@ -98,10 +98,10 @@ fn load<'a>(documents: impl Iterator<Item = &'a Value>) -> Result<Intent, Diagno
     loader.finish().map(|mut loaded| {
         // Places in the text say nothing about the intent, and differ with the order of the documents.
         for plane in &mut loaded.intent.data_planes {
-            plane.source = Default::default();
+            plane.source = SourceMap::default();
         }
         for component in &mut loaded.intent.components {
-            component.source = Default::default();
+            component.source = SourceMap::default();
         }
         loaded.intent
     })

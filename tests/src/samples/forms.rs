@@ -1,6 +1,10 @@
 //! Forms of a kind that only some gateways have, each with the capability that promises it.
 
-use gateway_modules_core::intent::policies::PolicyKind::{self, *};
+use gateway_modules_core::intent::policies::PolicyKind::{
+    self, AccessLog, ApiKey, BackendTls, CircuitBreaking, Compression, Cors, ExternalAuthorization, FaultInjection,
+    HeaderModification, IpAccess, Jwt, LoadBalancing, Mirror, RateLimitGlobal, RateLimitLocal, Redirect, Retry,
+    SessionAffinity, Timeout, UrlRewrite,
+};
 
 use super::{Documents, Sample};
 
@@ -120,7 +124,7 @@ const FORMS: &[(PolicyKind, &str, &str, &str)] = &[
         Jwt,
         "claims-to-headers",
         "policy/jwt/claims-to-headers",
-        "jwt: { issuer: i, jwks: { configMap: { name: keys } }, claimsToHeaders: [{ claim: sub, header: X-User }], forwardToken: true }",
+        "jwt: { issuer: i, jwks: { remote: { url: \"https://keys.example.com/jwks\" } }, claimsToHeaders: [{ claim: sub, header: X-User }], forwardToken: true }",
     ),
     (Jwt, "config-map", "policy/jwt/jwks/config-map", "jwt: { issuer: i, jwks: { configMap: { name: keys } } }"),
     (

@@ -7,7 +7,10 @@ use std::{
 };
 
 use gateway_modules::core::{
-    capability::names::{gateway_api, project},
+    capability::{
+        CapabilityName,
+        names::{gateway_api, project},
+    },
     module::{GatewayModule, Registry},
 };
 use serde_json::{Map, Value};
@@ -51,14 +54,24 @@ pub(crate) fn claims() -> Map<String, Value> {
     let safe = |name: &&str| {
         !name.starts_with("BackendTLS") && !name.contains("ClientCertificate") && !name.starts_with("gateway/")
     };
-    let names: Vec<&str> = gateway_api::ALL.iter().chain(project::ALL).map(|name| name.as_str()).filter(safe).collect();
+    let names: Vec<&str> =
+        gateway_api::ALL.iter().chain(project::ALL).map(CapabilityName::as_str).filter(safe).collect();
     Map::from_iter([("capabilities".to_owned(), names.into())])
 }
 
-/// The modules that are compiled in, and once more the generic one with everything that can be claimed.
-pub(crate) fn modules(registry: &Registry) -> Vec<(String, Arc<dyn GatewayModule>, Map<String, Value>)> {
+/// Name for people, module, parameters.
+pub(crate) type Measured = (String, Arc<dyn GatewayModule>, Map<String, Value>);
+
+/// What an installation of a gateway may have, as parameters of the module.
+pub(crate) fn options(module: &str) -> Map<String, Value> {
+    let all: Value = serde_saphyr::from_str(include_str!("options.yaml")).unwrap_or_default();
+    all[module].as_object().cloned().unwrap_or_default()
+}
+
+/// The modules that are compiled in, each with the options that the samples need, and once more the generic one with everything that can be claimed.
+pub(crate) fn modules(registry: &Registry) -> Vec<Measured> {
     let mut modules: Vec<_> =
-        registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), Map::new())).collect();
+        registry.iter().map(|(name, module)| (name.to_owned(), Arc::clone(module), options(name))).collect();
     if let Ok(generic) = registry.get("generic") {
         modules.push(("generic with claims".to_owned(), generic, claims()));
     }

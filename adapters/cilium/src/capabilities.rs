@@ -1,0 +1,203 @@
+//! What each version can do, each line with its evidence.
+
+use gateway_modules_core::{
+    capability::{
+        Capabilities, CapabilityName, Evidence, Granularity,
+        names::{gateway_api as api, project},
+    },
+    intent::policies::PolicyKind,
+    module::ModuleVersion,
+};
+
+use Granularity::{Backend, Gateway, Rule};
+
+const REPORT_1_19: Evidence =
+    Evidence::report("v1.4.0/cilium/experimental-v1.19.0-pre.2-default-report.yaml", "1.19.0-pre.2");
+const REPORT_1_20: Evidence = Evidence::report("v1.6/cilium/standard-v1.20.0-default-report.yaml", "1.20.0");
+const REPORT_1_20_EXPERIMENTAL: Evidence =
+    Evidence::report("v1.6/cilium/experimental-v1.20.0-default-report.yaml", "1.20.0");
+
+/// In the reports of 1.19.0-pre.2 and of 1.20.0: the core of the profiles, and extended features.
+const REPORTED: &[CapabilityName] = &[
+    api::GATEWAY,
+    api::HTTP_ROUTE,
+    api::GRPC_ROUTE,
+    api::TLS_ROUTE,
+    api::REFERENCE_GRANT,
+    api::GATEWAY_ADDRESS_EMPTY,
+    api::GATEWAY_HTTP_LISTENER_ISOLATION,
+    api::GATEWAY_INFRASTRUCTURE_PROPAGATION,
+    api::GATEWAY_PORT_8080,
+    api::GATEWAY_STATIC_ADDRESSES,
+    api::HTTP_ROUTE_BACKEND_PROTOCOL_H2C,
+    api::HTTP_ROUTE_BACKEND_PROTOCOL_WEB_SOCKET,
+    api::HTTP_ROUTE_BACKEND_REQUEST_HEADER_MODIFICATION,
+    api::HTTP_ROUTE_BACKEND_TIMEOUT,
+    api::HTTP_ROUTE_DESTINATION_PORT_MATCHING,
+    api::HTTP_ROUTE_HOST_REWRITE,
+    api::HTTP_ROUTE_METHOD_MATCHING,
+    api::HTTP_ROUTE_NAMED_ROUTE_RULE,
+    api::HTTP_ROUTE_PATH_REDIRECT,
+    api::HTTP_ROUTE_PATH_REWRITE,
+    api::HTTP_ROUTE_PORT_REDIRECT,
+    api::HTTP_ROUTE_QUERY_PARAM_MATCHING,
+    api::HTTP_ROUTE_REQUEST_MIRROR,
+    api::HTTP_ROUTE_REQUEST_MULTIPLE_MIRRORS,
+    api::HTTP_ROUTE_REQUEST_PERCENTAGE_MIRROR,
+    api::HTTP_ROUTE_REQUEST_TIMEOUT,
+    api::HTTP_ROUTE_RESPONSE_HEADER_MODIFICATION,
+    api::HTTP_ROUTE_SCHEME_REDIRECT,
+    // Core of the profiles GATEWAY-HTTP, GATEWAY-TLS and GATEWAY-GRPC, and the provisional test GRPCRouteNamedRule.
+    project::LISTENER_HTTP,
+    project::LISTENER_HTTPS,
+    project::LISTENER_TLS,
+    project::GRPC_HEADER_MATCHING,
+    project::GRPC_METHOD_MATCHING,
+    project::GRPC_NAMED_ROUTE_RULE,
+];
+
+/// In the reports of 1.20.0 only; that of 1.19.0-pre.2 says no to CORS, or has no such feature or profile.
+const REPORTED_SINCE_1_20: &[CapabilityName] = &[
+    api::BACKEND_TLS_POLICY,
+    api::HTTP_ROUTE_303_REDIRECT_STATUS_CODE,
+    api::HTTP_ROUTE_307_REDIRECT_STATUS_CODE,
+    api::HTTP_ROUTE_308_REDIRECT_STATUS_CODE,
+    api::HTTP_ROUTE_CORS,
+    api::LISTENER_SET,
+    api::TCP_ROUTE,
+    api::UDP_ROUTE,
+    project::LISTENER_TCP,
+    project::LISTENER_UDP,
+];
+
+/// In the experimental report of 1.20.0 only; the standard report says no.
+const REPORTED_SINCE_1_20_EXPERIMENTAL: &[CapabilityName] =
+    &[api::HTTP_ROUTE_RETRY, api::HTTP_ROUTE_RETRY_BACKEND_TIMEOUT, api::HTTP_ROUTE_RETRY_CONNECTION_ERROR];
+
+/// Kinds that are standard fields, shown by the reports.
+const STANDARD_POLICIES: &[PolicyKind] = &[
+    PolicyKind::HeaderModification,
+    PolicyKind::UrlRewrite,
+    PolicyKind::Redirect,
+    PolicyKind::Mirror,
+    PolicyKind::TrafficSplit,
+    PolicyKind::Timeout,
+];
+
+/// What the vendor's code says besides: capability, granularity, place.
+const DOCUMENTED: &[(CapabilityName, Granularity, &str)] = &[
+    // Each Gateway has a Service with an address of its own, and a CiliumEnvoyConfig that is bound to it.
+    (
+        project::GATEWAY_ISOLATION_ADDRESS,
+        Gateway,
+        "cilium/cilium operator/pkg/model/translation/gateway-api/translator.go",
+    ),
+    (project::PATH_REGULAR_EXPRESSION, Rule, "cilium/cilium operator/pkg/model/ingestion/gateway.go"),
+    (project::HEADER_REGULAR_EXPRESSION, Rule, "cilium/cilium operator/pkg/model/ingestion/gateway.go"),
+    (project::QUERY_REGULAR_EXPRESSION, Rule, "cilium/cilium operator/pkg/model/ingestion/gateway.go"),
+    (project::GRPC_HEADER_REGULAR_EXPRESSION, Rule, "cilium/cilium operator/pkg/model/ingestion/gateway.go"),
+];
+
+/// Since the filter fails closed (docs/decisions/0020): 1.20 serves a route without it when its backend is missing.
+const EXTERNAL_AUTH: &[CapabilityName] =
+    &[project::EXTERNAL_AUTH_FILTER, project::EXTERNAL_AUTH_FORWARD_BODY, project::EXTERNAL_AUTH_GRPC];
+const EXTERNAL_AUTH_FIX: Evidence = Evidence::documentation(
+    "cilium/cilium pull request 47929 (43ac6645): fail closed on invalid ExternalAuth",
+    "1.21.0-dev",
+);
+
+/// Capabilities of a version, by the nearest older line that is known.
+pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
+    let mut capabilities = Capabilities::new();
+    let line = version.line();
+    if line < (1, 19) {
+        // A line older than all known ones has no evidence.
+        return capabilities;
+    }
+    let since_1_20 = line >= (1, 20);
+    let (report, documented) = if since_1_20 { (REPORT_1_20, "1.20") } else { (REPORT_1_19, "1.19") };
+    for name in REPORTED {
+        capabilities.declare(name.clone(), granularity(name), report.clone());
+    }
+    for kind in STANDARD_POLICIES {
+        capabilities.declare(CapabilityName::policy(*kind), Rule, report.clone());
+    }
+    for (name, granularity, place) in DOCUMENTED {
+        capabilities.declare(name.clone(), *granularity, Evidence::documentation(place, documented));
+    }
+    if since_1_20 {
+        since_1_20_too(&mut capabilities);
+    }
+    if line >= (1, 21) {
+        for name in EXTERNAL_AUTH {
+            capabilities.declare_experimental(name.clone(), Rule, EXTERNAL_AUTH_FIX);
+        }
+        let policy = CapabilityName::policy(PolicyKind::ExternalAuthorization);
+        capabilities.declare_experimental(policy, Rule, EXTERNAL_AUTH_FIX);
+    }
+    capabilities
+}
+
+fn since_1_20_too(capabilities: &mut Capabilities) {
+    for name in REPORTED_SINCE_1_20 {
+        capabilities.declare(name.clone(), granularity(name), REPORT_1_20);
+    }
+    for name in REPORTED_SINCE_1_20_EXPERIMENTAL {
+        capabilities.declare_experimental(name.clone(), Rule, REPORT_1_20_EXPERIMENTAL);
+    }
+    capabilities.declare_experimental(CapabilityName::policy(PolicyKind::Retry), Rule, REPORT_1_20_EXPERIMENTAL);
+    capabilities.declare(CapabilityName::policy(PolicyKind::Cors), Rule, REPORT_1_20);
+    capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, REPORT_1_20);
+    // Of the class; this module gives each Gateway that logs a class of its own (docs/decisions/0021).
+    let evidence =
+        Evidence::documentation("CiliumGatewayClassConfig .spec.telemetry.accessLogs (CRD v2alpha1)", "1.20");
+    let kind = PolicyKind::AccessLog;
+    capabilities.declare(CapabilityName::policy(kind), Gateway, evidence.clone());
+    for part in ["text", "json", "fields", "endpoint/TLS"] {
+        capabilities.declare(CapabilityName::policy_part(kind, part), Gateway, evidence.clone());
+    }
+}
+
+/// The smallest thing that a feature of Gateway API is a field of.
+fn granularity(name: &CapabilityName) -> Granularity {
+    match name.as_str() {
+        text if text.starts_with("Gateway") || text == "ListenerSet" => Gateway,
+        text if text.starts_with("listener/") => Granularity::Listener,
+        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
+        _ => Rule,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(version: &str) -> Capabilities {
+        declared(&ModuleVersion::new(version).expect("version"))
+    }
+
+    #[test]
+    fn versions_get_the_nearest_older_line() {
+        assert_eq!(of("1.20.7"), of("1.20"));
+        assert!(of("1.18").is_empty());
+        let older = of("1.19");
+        for missing in [api::HTTP_ROUTE_CORS, api::BACKEND_TLS_POLICY, api::TCP_ROUTE, api::HTTP_ROUTE_RETRY] {
+            assert!(!older.has(&missing) && of("1.20").has(&missing), "{missing}");
+        }
+        assert!(!of("1.20").has(&api::HTTP_ROUTE_PARENT_REF_PORT) && !of("1.20").has(&api::TLS_ROUTE_MODE_TERMINATE));
+    }
+
+    #[test]
+    fn external_authorization_needs_a_version_that_fails_closed() {
+        assert!(!of("1.20").has(&project::EXTERNAL_AUTH_FILTER));
+        let mut fixed = of("1.21");
+        assert!(fixed.has(&project::EXTERNAL_AUTH_FILTER));
+        fixed.retain_standard_channel();
+        assert!(!fixed.has(&project::EXTERNAL_AUTH_FILTER) && !fixed.has(&api::HTTP_ROUTE_RETRY));
+    }
+
+    #[test]
+    fn nothing_keeps_a_gateway_inside_the_cluster() {
+        assert!(!of("1.20").has(&project::GATEWAY_EXPOSURE_CLUSTER));
+    }
+}
