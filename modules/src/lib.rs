@@ -24,6 +24,8 @@ pub use gateway_module_kgateway as kgateway;
 pub use gateway_module_kong as kong;
 #[cfg(feature = "nginx-gateway-fabric")]
 pub use gateway_module_nginx_gateway_fabric as nginx_gateway_fabric;
+#[cfg(feature = "traefik")]
+pub use gateway_module_traefik as traefik;
 
 /// The module of a data plane that names none, where no gateway is installed.
 pub const DEFAULT_MODULE: &str = "kgateway";
@@ -49,5 +51,7 @@ pub fn registry() -> Result<Registry, RegistryError> {
     kong::register(&mut registry)?;
     #[cfg(feature = "nginx-gateway-fabric")]
     nginx_gateway_fabric::register(&mut registry)?;
+    #[cfg(feature = "traefik")]
+    traefik::register(&mut registry)?;
     Ok(registry)
 }

@@ -12,6 +12,7 @@ fn enabled() -> Vec<&'static str> {
         ("kgateway", cfg!(feature = "kgateway")),
         ("kong", cfg!(feature = "kong")),
         ("nginx-gateway-fabric", cfg!(feature = "nginx-gateway-fabric")),
+        ("traefik", cfg!(feature = "traefik")),
     ];
     all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
 }

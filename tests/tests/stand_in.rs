@@ -1,6 +1,5 @@
 //! The stand-in says what kgateway says, when kgateway says it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::unused_async)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

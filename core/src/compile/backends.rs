@@ -153,9 +153,13 @@ fn contribute(compilation: &mut Compilation<'_>, route: &RouteTopology, namespac
     compilation.ledger.cite_contribution(claim, target, format!("/spec/ports[port={port}]/appProtocol"));
 }
 
-/// The backend references of a rule that nothing else may change.
+/// Backend references that stand for those of a rule.
 pub(super) fn replaced_by(draft: &mut RuleDraft<'_>, backend_refs: &Value) {
     if let Some(items) = backend_refs.as_array() {
         draft.backends.clone_from(items);
+        for (_, pointer) in draft.cites.iter_mut().filter(|(_, pointer)| pointer.starts_with("/backendRefs/")) {
+            // The bytes of the replaced references are gone; the one that stands for them must change with them.
+            "/backendRefs".clone_into(pointer);
+        }
     }
 }

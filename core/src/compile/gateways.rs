@@ -206,7 +206,7 @@ fn listeners(
         let mut value = json!({
             "name": listener.name.as_str(),
             "protocol": listener.protocol.as_str(),
-            "port": listener.port.get(),
+            "port": edit.listener_ports.get(&listener.port.get()).copied().unwrap_or(listener.port.get()),
             "allowedRoutes": allowed.clone(),
         });
         if let Some(hostname) = &listener.hostname {

@@ -361,8 +361,11 @@ fn apply_edits(
                     route.rules[*number].filters.push(filter);
                 }
             }
-            RouteEdit::Backends { backend_refs, .. } => {
+            RouteEdit::Backends { backend_refs, rules: names, .. } => {
                 for number in rules {
+                    if !names.is_empty() && !names.contains(&route.rules[*number].rule.name) {
+                        continue;
+                    }
                     super::backends::replaced_by(&mut route.rules[*number], backend_refs);
                     let moved = cites.iter().map(|(id, pointer)| (*id, format!("/backendRefs{pointer}")));
                     route.rules[*number].cites.extend(moved);

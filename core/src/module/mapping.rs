@@ -137,10 +137,12 @@ pub enum RouteEdit {
         /// The filter, as Gateway API writes it (`{"type": "ExtensionRef", …}`).
         filter: Value,
     },
-    /// Replaces the backends of each rule by one other (TraefikService).
+    /// Replaces the backends of rules by one other (TraefikService).
     Backends {
         /// The policy that it is for.
         kind: PolicyKind,
+        /// Names of the rules; empty for all that are meant. Rules may have different backends.
+        rules: Vec<String>,
         /// The `backendRefs`, as Gateway API writes them.
         backend_refs: Value,
     },
@@ -415,6 +417,9 @@ pub struct GatewayEdit {
     pub annotations: BTreeMap<String, String>,
     /// Options of all TLS listeners.
     pub tls_options: BTreeMap<String, String>,
+    /// Ports that the Gateway's listeners must have instead of those that clients use, for gateways whose listeners name
+    /// the port of the container.
+    pub listener_ports: BTreeMap<u16, u16>,
 }
 
 impl GatewayEdit {

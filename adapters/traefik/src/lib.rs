@@ -1,0 +1,77 @@
+//! Gateway module for [Traefik Proxy](https://traefik.io), open source.
+
+mod capabilities;
+mod parameters;
+mod policies;
+mod provisioning;
+mod resources;
+
+use gateway_modules_core::{
+    capability::Capabilities,
+    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    register_adapter,
+    resolve::DataPlaneTopology,
+};
+use serde_json::{Map, Value};
+
+pub use self::parameters::{EntryPoint, EntryPointProtocol, Parameters};
+
+/// Traefik Proxy.
+#[derive(Clone, Debug)]
+pub struct Traefik {
+    metadata: Metadata,
+}
+
+impl Traefik {
+    /// The module.
+    pub const fn new() -> Self {
+        Self {
+            metadata: Metadata {
+                name: "traefik",
+                title: "Traefik",
+                controllers: &["traefik.io/gateway-controller"],
+                // The chart makes the class where `providers.kubernetesGateway.enabled` is true (`templates/gatewayclass.yaml`).
+                default_class: Some("traefik"),
+                default_namespace: "traefik",
+                versions: &["3.6", "3.7"],
+                default_version: "3.7",
+                maturity: Maturity::Beta,
+                homepage: "https://traefik.io/traefik",
+            },
+        }
+    }
+}
+
+impl Default for Traefik {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GatewayModule for Traefik {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn declared(&self, version: &ModuleVersion) -> Capabilities {
+        capabilities::declared(version)
+    }
+
+    fn claimed(&self, parameters: &Map<String, Value>) -> Capabilities {
+        capabilities::claimed(parameters)
+    }
+
+    fn parameters_schema(&self) -> Option<Value> {
+        serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
+        provisioning::provision(plane, cx)
+    }
+
+    fn map(&self, target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping {
+        policies::map(target, cx)
+    }
+}
+
+register_adapter!("traefik", Traefik::new);
