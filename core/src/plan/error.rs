@@ -10,7 +10,7 @@ pub enum PlanError {
     /// The GatewayClass is not there, and the release does not make it.
     #[error(
         "GatewayClass {class} is not in the cluster: install {module}, or name one of the classes that are there ({}) in \
-         `gateway.class`",
+         `gateway.className`",
         list(available)
     )]
     ClassMissing {
