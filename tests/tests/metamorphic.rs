@@ -40,6 +40,12 @@ const EXCEPTIONS: &[(&str, &str, Allows, &str)] = &[
     ("", "listeners/tls/mode", NoOther, "an HTTPS listener ends TLS itself; the other mode is for TLS listeners"),
     ("", "backends/service", OthersMove, "policies that are bound to a Service follow the Service"),
     (
+        "nginx-gateway-fabric",
+        "sessionAffinity/cookie/name",
+        SameBytes,
+        "session-affinity/by-client-address: no cookie is set, so the difference that is accepted takes its name too",
+    ),
+    (
         "",
         "policies/connectionLimit",
         Stays,

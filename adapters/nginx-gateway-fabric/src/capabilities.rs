@@ -119,7 +119,8 @@ const VENDOR_POLICIES: &[(PolicyKind, Granularity, &str, &[&str])] = &[
         "UpstreamSettingsPolicy.spec.loadBalancingMethod",
         &["round-robin", "least-request", "random", "hash/header", "hash/cookie", "hash/client-ip"],
     ),
-    (PolicyKind::SessionAffinity, Backend, "UpstreamSettingsPolicy.spec.loadBalancingMethod", &["cookie", "client-ip"]),
+    // No part `cookie`: the address stands for it, and what only a cookie has (its life) needs NGINX Plus.
+    (PolicyKind::SessionAffinity, Backend, "UpstreamSettingsPolicy.spec.loadBalancingMethod", &["client-ip"]),
     (PolicyKind::BasicAuth, Rule, "AuthenticationFilter.spec.basic", &["realm"]),
     (PolicyKind::AccessLog, Gateway, "NginxProxy.spec.logging.accessLog", &["text", "json", "fields"]),
     (PolicyKind::Tracing, Route, "ObservabilityPolicy.spec.tracing, NginxProxy.spec.telemetry", &["sampling"]),

@@ -66,6 +66,16 @@ mod tests {
     }
 
     #[test]
+    fn the_type_is_the_one_that_the_gateway_asks_for() {
+        let source = json!({"data": {"bob": STANDARD.encode("secret")}});
+        let transform = SecretTransform::HtpasswdSha1 { key: "auth".into() };
+        let object = Object::new(&crate::object::GroupVersionKind::of("", "v1", "Secret"), Some("ns"), "d");
+        assert_eq!(derive(&object, &source, &transform).expect("valid")["type"], "Opaque");
+        let typed = object.with_field("type", json!("nginx.org/htpasswd"));
+        assert_eq!(derive(&typed, &source, &transform).expect("valid")["type"], "nginx.org/htpasswd");
+    }
+
+    #[test]
     fn errors_name_keys_and_never_values() {
         let source = json!({"metadata": {"namespace": "ns", "name": "s"}, "data": {"bob": "hunter2!"}});
         let object = Object::new(&crate::object::GroupVersionKind::of("", "v1", "Secret"), Some("ns"), "d");

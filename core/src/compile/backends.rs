@@ -111,7 +111,8 @@ fn contribute(compilation: &mut Compilation<'_>, route: &RouteTopology, namespac
         },
         EndpointType::Grpc => (
             "kubernetes.io/h2c",
-            gateway_api::HTTP_ROUTE_BACKEND_PROTOCOL_H2C,
+            // HTTPRouteBackendProtocolH2C is about HTTPRoute; what serves GRPCRoute speaks h2c to the backend.
+            gateway_api::GRPC_ROUTE,
             route.source.child("type"),
             "GRPC endpoints",
         ),

@@ -30,7 +30,7 @@ pub(crate) fn access_log(job: Job<'_>, scope: &GatewayScope<'_>, mapping: &mut M
     let Some(policy) = job.target.policies.access_log().filter(|_| job.target.must_map(kind)) else { return };
     let format = policy.field.child("format");
     let (leaf, pointer) = match &policy.value.format {
-        AccessLogFormat::Text {} => (format.child("text"), "disable"),
+        AccessLogFormat::Text {} => (format.child("text"), ""),
         AccessLogFormat::Json { fields } => {
             let leaf = format.child("json");
             let texts: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -41,11 +41,11 @@ pub(crate) fn access_log(job: Job<'_>, scope: &GatewayScope<'_>, mapping: &mut M
                 mapping.unsupported(leaf, "the format may have 4096 characters at most", &["fewer fields"]);
                 return;
             }
-            (leaf, "format")
+            (leaf, "/format")
         }
     };
     let handle = proxy_of(job, scope.gateway, kind, mapping);
-    mapping.exact(leaf, [handle.at(format!("/spec/logging/accessLog/{pointer}"))]);
+    mapping.exact(leaf, [handle.at(format!("/spec/logging/accessLog{pointer}"))]);
 }
 
 /// The format stands between single quotes in NGINX's configuration, in which a backslash escapes and `$` begins a variable;

@@ -221,7 +221,7 @@ fn session_affinity(field: &FieldRef, value: &SessionAffinity, mapping: &mut Map
             let mut draft = Draft::new(PolicyKind::SessionAffinity, Method::named("ip_hash").spec);
             let difference = Difference {
                 name: "session-affinity/by-client-address".to_owned(),
-                text: "no cookie is set: clients are told apart by their address, of IPv4 its first three numbers, so those \
+                text: "no cookie is set, whatever its name: clients are told apart by their address, of IPv4 its first three numbers, so those \
                        behind one address translation share an endpoint"
                     .to_owned(),
                 stricter: false,
