@@ -76,7 +76,7 @@ const VENDOR_POLICIES: &[(PolicyKind, &str, &[&str])] = &[
     (PolicyKind::Compression, "Middleware .spec.compress", &["gzip", "brotli", "zstd", "min-size", "content-types"]),
     (PolicyKind::BodySizeLimit, "Middleware .spec.buffering.maxRequestBodyBytes", &[]),
     (PolicyKind::Timeout, "ServersTransport .spec.forwardingTimeouts.responseHeaderTimeout", &["backend-request"]),
-    (PolicyKind::Retry, "Middleware .spec.retry", &["backoff", "connection-errors"]),
+    (PolicyKind::Retry, "Middleware .spec.retry", &["connection-errors"]),
     (PolicyKind::CircuitBreaking, "Middleware .spec.inFlightReq", &["max-connections", "max-requests"]),
     (PolicyKind::ConnectionLimit, "Middleware .spec.inFlightReq", &[]),
     (PolicyKind::OutlierDetection, "TraefikService .spec.weighted.services[].passiveHealthCheck", &[]),
@@ -87,11 +87,7 @@ const VENDOR_POLICIES: &[(PolicyKind, &str, &[&str])] = &[
     ),
     (PolicyKind::SessionAffinity, "TraefikService .spec.weighted.services[].sticky.cookie", &["cookie"]),
     (PolicyKind::RateLimitLocal, "Middleware .spec.rateLimit", &["burst", "key/client-ip", "key/header"]),
-    (
-        PolicyKind::RateLimitGlobal,
-        "Middleware .spec.rateLimit.redis",
-        &["key/client-ip", "key/header", "service/redis"],
-    ),
+    (PolicyKind::RateLimitGlobal, "Middleware .spec.rateLimit.redis", &["service/redis"]),
     (PolicyKind::BasicAuth, "Middleware .spec.basicAuth", &["realm"]),
     (PolicyKind::ExternalAuthorization, "Middleware .spec.forwardAuth", &["http", "body"]),
     (PolicyKind::IpAccess, "Middleware .spec.ipAllowList", &["allow"]),
@@ -146,8 +142,10 @@ fn table(since_3_7: bool) -> Capabilities {
     }
     if since_3_7 {
         capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, standard());
-        let codes = CapabilityName::policy_part(PolicyKind::Retry, "codes");
-        capabilities.declare(codes, Rule, documented("Middleware .spec.retry.status"));
+        for part in ["codes", "backoff"] {
+            let part = CapabilityName::policy_part(PolicyKind::Retry, part);
+            capabilities.declare(part, Rule, documented("Middleware .spec.retry.status"));
+        }
     }
     capabilities
 }

@@ -131,7 +131,7 @@ fn what_open_source_traefik_lacks_is_refused() {
         json!({ "rateLimitGlobal": { "requests": 1, "per": "1s", "failOpen": true, "service": { "redis": { "service": "r", "port": 1 } } } }),
         json!({ "rateLimitGlobal": { "requests": 1, "per": "1s", "service": { "envoy": { "service": "r", "port": 1, "domain": "d" } } } }),
         json!({ "timeouts": { "request": "1s" } }),
-        json!({ "circuitBreaking": { "maxPendingRequests": 1 } }),
+        json!({ "circuitBreaking": { "maxRetries": 1 } }),
         json!({ "loadBalancing": { "algorithm": { "random": {} } } }),
         json!({ "loadBalancing": { "algorithm": { "consistentHash": { "header": "x" } } } }),
         json!({ "sessionAffinity": { "clientIp": {} } }),
@@ -152,7 +152,7 @@ fn differences_must_be_accepted_by_name() {
         (json!({ "rateLimit": { "requests": 100, "per": "1m" } }), "forgets a bucket"),
         (json!({ "circuitBreaking": { "maxRequests": 10 } }), "429, not 503"),
         (json!({ "connectionLimit": { "max": 10 } }), "429, not 503"),
-        (json!({ "outlierDetection": { "consecutive5xx": 3 } }), "all endpoints may be taken out"),
+        (json!({ "outlierDetection": { "consecutive5xx": 3 } }), "fails again and again"),
         (json!({ "timeouts": { "backendRequest": "1s" } }), "first byte"),
     ] {
         let lines = problems(&documents(&json!({}), &json!([endpoint(&json!({ "policies": intent }))])));

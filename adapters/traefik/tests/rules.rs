@@ -88,21 +88,40 @@ fn each_rule_keeps_its_backends() {
     let policies = json!({ "loadBalancing": { "algorithm": { "leastRequest": {} } } });
     let release = release(&documents(&json!({}), &json!([endpoint(&json!({ "rules": rules, "policies": policies }))])));
     let services = of_kind(&release, "TraefikService");
-    assert_eq!(services.len(), 2);
+    assert_eq!(services.len(), 3);
     let routes = of_kind(&release, "HTTPRoute");
     for rule in routes[0]["spec"]["rules"].as_array().expect("rules") {
-        let name = &rule["backendRefs"][0]["name"];
-        let service = services.iter().find(|service| service["metadata"]["name"] == *name).expect("service");
-        let names: Vec<&Value> = service["spec"]["weighted"]["services"]
+        let found: Vec<(&Value, Option<u64>)> = rule["backendRefs"]
             .as_array()
-            .expect("services")
+            .expect("references")
             .iter()
-            .map(|service| &service["name"])
+            .map(|reference| {
+                assert_eq!(reference["kind"], "TraefikService");
+                let fitting = |service: &&Value| service["metadata"]["name"] == reference["name"];
+                let service = services.iter().find(fitting).expect("service");
+                (&service["spec"]["weighted"]["services"][0]["name"], reference["weight"].as_u64())
+            })
             .collect();
-        let expected: &[&str] =
-            if rule["matches"][0]["path"]["value"] == "/a" { &["one", "two"] } else { &["catalog"] };
-        assert_eq!(names, expected);
+        let (one, two, own) = (json!("one"), json!("two"), json!("catalog"));
+        let expected = if rule["matches"][0]["path"]["value"] == "/a" {
+            vec![(&one, Some(9)), (&two, Some(1))]
+        } else {
+            vec![(&own, None)]
+        };
+        assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn an_authorization_service_elsewhere_needs_the_allowance_of_the_platform() {
+    let policies = json!({ "externalAuthorization": { "protocol": "HTTP", "service": "authz", "namespace": "auth", "port": 9000 } });
+    let endpoint = endpoint(&json!({ "policies": policies }));
+    let lines = problems(&documents(&json!({}), &json!([endpoint.clone()])));
+    assert!(lines.iter().any(|line| line.contains("does not allow references")), "{lines:#?}");
+    let allowed = json!({ "allowedReferences": [{ "from": "shop", "to": "auth" }] });
+    let release = release(&documents(&allowed, &json!([endpoint])));
+    let address = &of_kind(&release, "Middleware")[0]["spec"]["forwardAuth"]["address"];
+    assert_eq!(address, "http://authz.auth.svc:9000/");
 }
 
 #[test]

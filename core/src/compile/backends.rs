@@ -157,9 +157,12 @@ fn contribute(compilation: &mut Compilation<'_>, route: &RouteTopology, namespac
 pub(super) fn replaced_by(draft: &mut RuleDraft<'_>, backend_refs: &Value) {
     if let Some(items) = backend_refs.as_array() {
         draft.backends.clone_from(items);
+        let rule = json!({ "backendRefs": items });
         for (_, pointer) in draft.cites.iter_mut().filter(|(_, pointer)| pointer.starts_with("/backendRefs/")) {
-            // The bytes of the replaced references are gone; the one that stands for them must change with them.
-            "/backendRefs".clone_into(pointer);
+            // Bytes that are gone: what stands for them must change with them.
+            if rule.pointer(pointer).is_none() {
+                "/backendRefs".clone_into(pointer);
+            }
         }
     }
 }

@@ -137,7 +137,7 @@ pub enum RouteEdit {
         /// The filter, as Gateway API writes it (`{"type": "ExtensionRef", …}`).
         filter: Value,
     },
-    /// Replaces the backends of rules by one other (TraefikService).
+    /// Replaces the backends of rules by others that stand for them (`TraefikService`).
     Backends {
         /// The policy that it is for.
         kind: PolicyKind,

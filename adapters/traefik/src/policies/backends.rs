@@ -1,6 +1,6 @@
 //! Policies towards Services: a `TraefikService` in place of the backends of each rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_modules_core::{
     intent::{
@@ -50,15 +50,25 @@ pub(super) fn map(work: &mut Work<'_>) {
         return;
     }
     let transport = servers_transport(work, &mut settings);
-    // Rules of one target may have different backends.
-    let mut done: BTreeSet<String> = BTreeSet::new();
+    // One for each Service and port, whichever rules lead there: weights stay in the route.
+    let mut made: BTreeMap<(String, u16), String> = BTreeMap::new();
     let rules: Vec<&RuleTopology> = work.scope.rules.clone();
-    for rule in &rules {
-        let key = key(&rule.backends);
-        if done.insert(key.join(" ")) {
-            let same = rules.iter().filter(|other| self::key(&other.backends) == key);
-            let names: Vec<String> = same.map(|other| other.name.clone()).collect();
-            replace(work, rule, &key, names, &settings, mirrors.as_ref(), &kinds);
+    for rule in rules {
+        let mut references = Vec::new();
+        for backend in &rule.backends {
+            let key = (backend.service.clone(), backend.port.get());
+            let name = match made.get(&key) {
+                Some(name) => name.clone(),
+                None => traefik_service(work, backend, &settings, mirrors.as_deref(), &kinds),
+            };
+            references.push(reference(backend, &name));
+            made.insert(key, name);
+        }
+        // A rule that answers by itself has no backends.
+        if !references.is_empty() {
+            let kind = kinds.first().copied().unwrap_or(PolicyKind::LoadBalancing);
+            let backend_refs = Value::Array(references);
+            work.mapping.edit(RouteEdit::Backends { kind, rules: vec![rule.name.clone()], backend_refs });
         }
     }
     if let Some((object, field)) = transport {
@@ -69,12 +79,13 @@ pub(super) fn map(work: &mut Work<'_>) {
     }
 }
 
-/// What tells backends apart; part of the name, so that the reference in the route changes with them.
-fn key(backends: &[BackendTopology]) -> Vec<String> {
-    backends
-        .iter()
-        .map(|backend| format!("{}:{}:{}:{}", backend.namespace, backend.service, backend.port, backend.weight.get()))
-        .collect()
+/// The `backendRef` that stands for a Service. Traefik does not read its port; it says which one is meant.
+fn reference(backend: &BackendTopology, name: &str) -> Value {
+    let mut reference = json!({ "group": GROUP, "kind": "TraefikService", "name": name, "port": backend.port.get() });
+    if backend.declared || backend.weight.get() != 1 {
+        reference["weight"] = backend.weight.get().into();
+    }
+    reference
 }
 
 /// Refuses all kinds where a `TraefikService` would lose something.
@@ -131,72 +142,54 @@ fn servers_transport(work: &mut Work<'_>, settings: &mut Settings) -> Option<(Ob
     Some((work.mapping.object(object, vec![PolicyKind::Timeout]), field))
 }
 
-fn replace(
+/// What stands for a Service: its settings, and before it the mirrors. Returns the name to refer to.
+fn traefik_service(
     work: &mut Work<'_>,
-    rule: &RuleTopology,
-    key: &[String],
-    names: Vec<String>,
+    backend: &BackendTopology,
     settings: &Settings,
-    mirrors: Option<&(FieldRef, Vec<(Value, FieldRef)>)>,
+    mirrors: Option<&[(Value, FieldRef)]>,
     kinds: &[PolicyKind],
-) {
-    let suffix = |what: &'static str| -> Vec<&str> {
-        let mut parts = vec![what];
-        parts.extend(key.iter().map(String::as_str));
-        parts
-    };
-    let services: Vec<Value> = rule
-        .backends
-        .iter()
-        .map(|backend| {
-            let mut service = settings.service.clone();
-            service.insert("kind".into(), "Service".into());
-            service.insert("name".into(), backend.service.clone().into());
-            service.insert("port".into(), backend.port.get().into());
-            // Traefik would guess TLS from a port 443 or a name `https`, and not verify it.
-            service.insert("scheme".into(), "http".into());
-            service.insert("weight".into(), backend.weight.get().into());
-            Value::Object(service)
-        })
-        .collect();
-    let weighted = work.name(&suffix("services"));
-    let spec = json!({ "weighted": { "services": services } });
-    let object = object(&TRAEFIK_SERVICE, work.namespace(), &weighted, spec);
-    let handle = work.mapping.object(object, kinds.to_vec());
-    for (field, differences, pointer) in &settings.cites {
-        for index in 0..rule.backends.len() {
-            let pointer = format!("/weighted/services/{index}{pointer}");
-            work.emitted(field.clone(), differences.clone(), handle, &pointer);
+) -> String {
+    let port = backend.port.to_string();
+    let mut service = settings.service.clone();
+    service.insert("kind".into(), "Service".into());
+    service.insert("name".into(), backend.service.clone().into());
+    service.insert("port".into(), backend.port.get().into());
+    // Traefik would guess TLS from a port 443 or a name `https`, and not verify it.
+    service.insert("scheme".into(), "http".into());
+    let mut main = Value::Object(service);
+    let mut name = String::new();
+    if !settings.service.is_empty() {
+        name = work.name(&["service", &backend.service, &port]);
+        let spec = json!({ "weighted": { "services": [main] } });
+        let object = object(&TRAEFIK_SERVICE, work.namespace(), &name, spec);
+        let of: Vec<PolicyKind> = kinds.iter().copied().filter(|kind| *kind != PolicyKind::Mirror).collect();
+        let handle = work.mapping.object(object, of);
+        for (field, differences, pointer) in &settings.cites {
+            work.emitted(field.clone(), differences.clone(), handle, &format!("/weighted/services/0{pointer}"));
         }
+        main = json!({ "kind": "TraefikService", "name": name });
     }
-    let mut name = weighted;
-    let mut kind = kinds.first().copied().unwrap_or(PolicyKind::LoadBalancing);
-    if let Some((_, mirrors)) = mirrors {
-        let port = rule.backends.first().map(|backend| backend.port.get());
+    if let Some(mirrors) = mirrors {
+        name = work.name(&["mirroring", &backend.service, &port]);
         let list: Vec<Value> = mirrors
             .iter()
             .map(|(mirror, _)| {
                 let mut mirror = mirror.clone();
-                if mirror.get("port").is_none()
-                    && let Some(port) = port
-                {
-                    mirror["port"] = port.into();
+                if mirror.get("port").is_none() {
+                    mirror["port"] = backend.port.get().into();
                 }
                 mirror
             })
             .collect();
-        let mirroring = work.name(&suffix("mirroring"));
-        let spec = json!({ "mirroring": { "kind": "TraefikService", "name": name, "mirrors": list } });
-        let object = crate::resources::object(&TRAEFIK_SERVICE, work.namespace(), &mirroring, spec);
+        main["mirrors"] = list.into();
+        let object = object(&TRAEFIK_SERVICE, work.namespace(), &name, json!({ "mirroring": main }));
         let handle = work.mapping.object(object, vec![PolicyKind::Mirror]);
         for (index, (_, field)) in mirrors.iter().enumerate() {
             work.exact(field.clone(), handle, &format!("/mirroring/mirrors/{index}"));
         }
-        name = mirroring;
-        kind = PolicyKind::Mirror;
     }
-    let backend_refs = json!([{ "group": GROUP, "kind": "TraefikService", "name": name }]);
-    work.mapping.edit(RouteEdit::Backends { kind, rules: names, backend_refs });
+    name
 }
 
 fn timeout(work: &mut Work<'_>, settings: &mut Settings) {
@@ -224,16 +217,7 @@ fn outlier_detection(work: &mut Work<'_>, settings: &mut Settings) {
     let Some(policy) = target.policies.outlier_detection().filter(|_| target.must_map(kind)) else { return };
     let (field, value) = (policy.field, policy.value);
     if value.interval.is_some() {
-        let reason = "Traefik looks at each answer, not at intervals";
-        work.unsupported(field.child("interval"), reason, &["no interval", "module kgateway or istio"]);
-    }
-    if value.max_ejection_percent.is_some() {
-        let reason = "Traefik has no largest share of endpoints that are taken out";
-        work.unsupported(
-            field.child("maxEjectionPercent"),
-            reason,
-            &["no maxEjectionPercent", "module kgateway or istio"],
-        );
+        work.inactive(field.child("interval"), "Traefik looks at each answer at once, not at intervals");
     }
     let window = value.base_ejection_time.unwrap_or(Duration::from_secs(30));
     if window.as_millis() == 0 {
@@ -250,10 +234,16 @@ fn outlier_detection(work: &mut Work<'_>, settings: &mut Settings) {
         json!({ "maxFailedAttempts": failed, "failureWindow": window.to_string() }),
     );
     let text = format!(
-        "failures in a row count only when they fall within {window}, failed connections count too, an endpoint stays out for \
-         {window} each time, and all endpoints may be taken out at once"
+        "failures in a row count only when they fall within {window}, failed connections count too, and an endpoint \
+         stays out for {window} each time, also when it fails again and again"
     );
-    let differences = vec![looser("outlier-detection/failure-window", text)];
+    let mut differences = vec![looser("outlier-detection/failure-window", text)];
+    if let Some(share) = value.max_ejection_percent {
+        let text = format!("Traefik may take out all endpoints at once, not {} % of them at most", share.get());
+        differences.push(looser("outlier-detection/no-largest-share", text));
+        let reason = "Traefik has no largest share of endpoints, which the difference of consecutive5xx says";
+        work.inactive(field.child("maxEjectionPercent"), reason);
+    }
     let pointer = "/passiveHealthCheck/maxFailedAttempts";
     settings.cites.push((field.child("consecutive5xx"), differences, pointer));
     if value.base_ejection_time.is_some() {
@@ -332,7 +322,7 @@ fn is_cookie_name(text: &str) -> bool {
 }
 
 /// The mirrors, each with its place in the intent.
-fn mirrors(work: &Work<'_>) -> Option<(FieldRef, Vec<(Value, FieldRef)>)> {
+fn mirrors(work: &Work<'_>) -> Option<Vec<(Value, FieldRef)>> {
     let target = work.target;
     let policy = target.policies.mirror().filter(|_| target.must_map(PolicyKind::Mirror))?;
     let list = policy.field.child("backends");
@@ -354,5 +344,5 @@ fn mirrors(work: &Work<'_>) -> Option<(FieldRef, Vec<(Value, FieldRef)>)> {
             (mirror, list.child(index))
         })
         .collect();
-    Some((policy.field.clone(), mirrors))
+    Some(mirrors)
 }

@@ -104,16 +104,16 @@ pub(super) fn rate_limit_global(work: &mut Work<'_>) {
     let place = field.child("service").child("redis");
     let RateLimitService::Redis { service, namespace, port } = &value.service else {
         let alternatives = ["service.redis", "module kgateway for Envoy's protocol"];
-        work.unsupported(field.child("service"), "Traefik counts in Redis", &alternatives);
+        work.unsupported(field.clone(), "Traefik counts in Redis", &alternatives);
         return;
     };
     if value.fail_open {
         let reason = "Traefik answers 500 when Redis does not answer (rate_limiter.go, ServeHTTP)";
-        work.unsupported(field.child("failOpen"), reason, &["no failOpen"]);
+        work.unsupported(field.clone(), reason, &["no failOpen"]);
         return;
     }
     let namespace = namespace.as_ref().map(gateway_modules_core::types::DnsLabel::as_str);
-    let Some(endpoint) = work.address(&place, service.as_str(), namespace, port.get()) else { return };
+    let Some(endpoint) = work.address(field, service.as_str(), namespace, port.get()) else { return };
     let Some(mut spec) = bucket(work, field, value.requests, value.requests, value.per) else { return };
     spec["sourceCriterion"] = source(&value.key);
     spec["redis"] = json!({ "endpoints": [endpoint] });
@@ -177,11 +177,14 @@ pub(super) fn circuit_breaking(work: &mut Work<'_>) {
         let difference = "circuit-breaking/requests-for-connections";
         in_flight(work, kind, field.child("maxConnections"), "max-connections", limit, difference, what);
     }
-    for (name, limit) in [("maxPendingRequests", value.max_pending_requests), ("maxRetries", value.max_retries)] {
-        if limit.is_some() {
-            let reason = "Traefik has no such limit; requests never wait for a connection there";
-            work.unsupported(field.child(name), reason, &["maxRequests", "module kgateway or istio"]);
-        }
+    if value.max_pending_requests.is_some() {
+        // One connection per request under way, and an HTTP/2 connection for as many as the server takes (Go, net/http).
+        let reason = "no request waits for a connection in Traefik, so there is never one too many";
+        work.inactive(field.child("maxPendingRequests"), reason);
+    }
+    if value.max_retries.is_some() {
+        let reason = "Traefik has no limit of retries under way";
+        work.unsupported(field.child("maxRetries"), reason, &["retry.attempts", "module kgateway or istio"]);
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn external_authorization(work: &mut Work<'_>) {
     let (field, value) = (policy.field, policy.value);
     if value.protocol != ExternalAuthorizationProtocol::Http {
         let reason = "Traefik asks an authorization service by HTTP only (Middleware .spec.forwardAuth)";
-        work.unsupported(field.child("protocol"), reason, &["protocol HTTP", "module kgateway"]);
+        work.unsupported(field.clone(), reason, &["protocol HTTP", "module kgateway"]);
         return;
     }
     let namespace = value.namespace.as_ref().map(gateway_modules_core::types::DnsLabel::as_str);

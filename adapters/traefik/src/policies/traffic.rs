@@ -1,6 +1,7 @@
 //! Traffic policies by Middlewares.
 
 use gateway_modules_core::{
+    capability::CapabilityName,
     intent::{
         EndpointType,
         policies::{CompressionAlgorithm, PathRewrite, PolicyKind},
@@ -215,25 +216,24 @@ pub(super) fn retry(work: &mut Work<'_>) {
     let target = work.target;
     let Some(policy) = target.policies.retry().filter(|_| target.must_map(kind)) else { return };
     let (field, value) = (policy.field, policy.value);
-    let codes = !value.codes.is_empty();
     if value.budget.is_some() {
         work.unsupported(field.child("budget"), "Traefik has no retry budget", &["no budget", "module istio"]);
-    }
-    if codes && !work.cx.has(&gateway_modules_core::capability::CapabilityName::policy_part(kind, "codes")) {
-        let reason = "Traefik tries again after a status since 3.7";
-        work.unsupported(field.child("codes"), reason, &["no codes: connection errors only", "Traefik 3.7"]);
-        return;
     }
     let streams = match work.scope.route.kind {
         EndpointType::Http | EndpointType::GraphQL => None,
         other => Some(other.as_str()),
     };
-    if let Some(what) = streams.filter(|_| codes) {
+    let mut codes = !value.codes.is_empty();
+    if codes && !work.cx.has(&CapabilityName::policy_part(kind, "codes")) {
+        let reason = "Traefik tries again after a status since 3.7";
+        work.unsupported(field.child("codes"), reason, &["no codes: connection errors only", "Traefik 3.7"]);
+        codes = false;
+    } else if let Some(what) = streams.filter(|_| codes) {
         // `retry.go`, ServeHTTP: the body is read whole, so that it can be sent again.
         let reason =
             format!("to try again after a status Traefik reads the whole body, and an endpoint of type {what} streams");
         work.unsupported(field.child("codes"), reason, &["no codes: connection errors only"]);
-        return;
+        codes = false;
     }
     // Traefik counts all tries, the policy the further ones (`retry.go`: one attempt is no retry).
     let mut spec = json!({ "attempts": value.attempts.saturating_add(1) });

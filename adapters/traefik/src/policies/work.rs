@@ -87,6 +87,12 @@ impl<'a> Work<'a> {
         self.mapping.outcomes.push(FieldOutcome { field, verdict, citations });
     }
 
+    /// Nothing of the release uses the field.
+    pub(super) fn inactive(&mut self, field: FieldRef, reason: &str) {
+        let verdict = Verdict::Inactive { reason: reason.to_owned() };
+        self.mapping.outcomes.push(FieldOutcome { field, verdict, citations: Vec::new() });
+    }
+
     pub(super) fn unsupported(&mut self, field: FieldRef, reason: impl Into<String>, alternatives: &[&str]) {
         self.mapping.unsupported(field, reason, alternatives);
     }
@@ -124,7 +130,7 @@ impl<'a> Work<'a> {
             && !self.cx.plane.allowed_references.iter().any(|(from, to, _)| from == own && to == namespace)
         {
             self.unsupported(
-                field.child("namespace"),
+                field.clone(),
                 format!("the plane does not allow references from namespace {own} to namespace {namespace}"),
                 &["allowedReferences of the DataPlane", "a Service in the namespace of the component"],
             );
