@@ -6,11 +6,13 @@
 pub mod check;
 pub mod codes;
 mod component;
+pub mod crd;
 mod data_plane;
 mod document;
 pub mod load;
 pub mod policies;
 pub mod schema;
+pub mod status;
 
 pub use component::{
     Backend, ComponentSpec, DataPlanePicker, Endpoint, EndpointOverride, EndpointType, GrpcMethodMatch, HeaderMatch,

@@ -33,6 +33,8 @@ const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
 pub struct PlanOptions {
     /// Take over objects and fields of others.
     pub adopt: bool,
+    /// Take back fields of objects of our own set that somebody has changed. Objects of others stay theirs.
+    pub repair: bool,
     /// Allow that another module or class replaces the one that was applied last, with an outage in between.
     pub allow_outage: bool,
 }
@@ -42,6 +44,13 @@ impl PlanOptions {
     #[must_use]
     pub const fn with_adopt(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
+        self
+    }
+
+    /// Take back fields of objects of our own set that somebody has changed.
+    #[must_use]
+    pub const fn with_repair(mut self, repair: bool) -> Self {
+        self.repair = repair;
         self
     }
 
@@ -167,7 +176,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         contributions,
         policies: release.policies.clone(),
         record: None,
-        adopt: options.adopt,
+        adopt: options.adopt || options.repair,
         versions: versions(live),
         references,
     };

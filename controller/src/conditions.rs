@@ -1,0 +1,101 @@
+//! Conditions that keep the time of their last change.
+
+use gateway_modules::core::{cluster::Health, intent::status::Condition};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+/// A condition without its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Verdict {
+    pub(crate) fn new(status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { status, reason, message: message.into() }
+    }
+
+    pub(crate) fn yes(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new("True", reason, message)
+    }
+
+    pub(crate) fn no(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new("False", reason, message)
+    }
+
+    pub(crate) fn unknown(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new("Unknown", reason, message)
+    }
+
+    /// What a health says about `Programmed`. Unknown is never healthy.
+    pub(crate) fn of_health(health: Health, message: impl Into<String>) -> Self {
+        match health {
+            Health::Ready => Self::yes("Programmed", message),
+            Health::Progressing => Self::unknown("Progressing", message),
+            Health::Unknown => Self::unknown("NotReported", message),
+            Health::Degraded => Self::no("Degraded", message),
+            Health::Blocked => Self::no("Blocked", message),
+        }
+    }
+}
+
+/// The three conditions and `Ready`, which is true when they all are.
+pub(crate) fn conditions(
+    previous: &Value,
+    generation: i64,
+    resolved: Verdict,
+    accepted: Verdict,
+    programmed: Verdict,
+) -> Vec<Condition> {
+    let ready = [("Resolved", &resolved), ("Accepted", &accepted), ("Programmed", &programmed)]
+        .into_iter()
+        .find(|(_, verdict)| verdict.status != "True")
+        .map_or_else(
+            || Verdict::yes("Ready", ""),
+            |(name, verdict)| Verdict::new(verdict.status, verdict.reason, format!("{name} is {}", verdict.status)),
+        );
+    [("Resolved", resolved), ("Accepted", accepted), ("Programmed", programmed), ("Ready", ready)]
+        .into_iter()
+        .map(|(kind, verdict)| condition(previous, generation, kind, verdict))
+        .collect()
+}
+
+fn condition(previous: &Value, generation: i64, kind: &str, verdict: Verdict) -> Condition {
+    const LONGEST: usize = 16_384;
+    let before = previous.as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
+    let since = before
+        .filter(|before| before["status"] == verdict.status)
+        .and_then(|before| before["lastTransitionTime"].as_str())
+        .map_or_else(|| format!("{:.0}", Timestamp::now()), ToOwned::to_owned);
+    Condition {
+        kind: kind.to_owned(),
+        status: verdict.status.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since,
+        reason: verdict.reason.to_owned(),
+        message: verdict.message.chars().take(LONGEST).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn unknown_is_never_ready_and_the_time_is_that_of_the_last_change() {
+        let previous = json!([{"type": "Resolved", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}]);
+        let all = conditions(
+            &previous,
+            3,
+            Verdict::yes("Resolved", ""),
+            Verdict::yes("Accepted", ""),
+            Verdict::of_health(Health::Unknown, ""),
+        );
+        assert_eq!(all[0].last_transition_time, "2020-01-01T00:00:00Z");
+        assert_ne!(all[1].last_transition_time, "2020-01-01T00:00:00Z");
+        assert_eq!((all[3].kind.as_str(), all[3].status.as_str()), ("Ready", "Unknown"));
+    }
+}

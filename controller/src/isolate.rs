@@ -1,0 +1,225 @@
+//! Compiles a plane with as many of its components as can be served: what is wrong with one is that one's alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gateway_modules::{
+    CompiledPlane, InstalledCrds, Registry, compile_offline,
+    core::{
+        diagnostic::{Category, Diagnostic, Severity},
+        intent::{Component, DataPlane, DataPlanePicker, Intent, check::check},
+    },
+};
+
+/// Diagnostics of the resolver about two owners that the gateway could not tell apart.
+const COLLISIONS: &[&str] = &["GWM0307", "GWM0308", "GWM0309"];
+
+/// A component that is to be served by a plane.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// As it is written.
+    pub(crate) component: Component,
+    /// As it was accepted last, if that is something else.
+    pub(crate) fallback: Option<Component>,
+    /// Whether this form is being served already.
+    pub(crate) incumbent: bool,
+    /// When it was created, as text that sorts.
+    pub(crate) created: String,
+}
+
+/// Why a component is not served as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Whether the intent is in order and the gateway cannot do it.
+    pub(crate) refused: bool,
+    /// For people.
+    pub(crate) message: String,
+    /// Whether the form that was accepted last is served instead.
+    pub(crate) fallback: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Isolated {
+    /// The plane, with a release.
+    pub(crate) plane: CompiledPlane,
+    /// Components (`namespace/name`) that are not served as they are written.
+    pub(crate) refusals: BTreeMap<String, Refusal>,
+}
+
+/// Why a plane cannot be served at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlaneRefusal {
+    /// Whether the intent is in order and the gateway cannot do it.
+    pub(crate) refused: bool,
+    /// For people.
+    pub(crate) message: String,
+}
+
+/// `namespace/name` of a component.
+pub(crate) fn key(component: &Component) -> String {
+    format!("{}/{}", component.namespace(), component.metadata.name)
+}
+
+/// The component as this plane sees it: other planes' overrides are theirs.
+fn narrowed(component: &Component, plane: &DataPlane) -> Component {
+    let mut component = component.clone();
+    component.spec.data_planes = Some(DataPlanePicker::Names(vec![plane.metadata.name.clone()]));
+    component.spec.overrides.retain(|over| over.data_plane == plane.metadata.name);
+    component
+}
+
+/// Compiles a plane, leaving out or setting back one component after the other until the rest can be served.
+pub(crate) fn compile(
+    plane: &DataPlane,
+    mut candidates: Vec<Candidate>,
+    registry: &Registry,
+    crds: &InstalledCrds,
+) -> Result<Isolated, PlaneRefusal> {
+    let mut refusals: BTreeMap<String, Refusal> = BTreeMap::new();
+    loop {
+        let intent = Intent {
+            data_planes: vec![plane.clone()],
+            components: candidates.iter().map(|candidate| narrowed(&candidate.component, plane)).collect(),
+        };
+        let (compiled, errors) = attempt(&intent, registry, crds);
+        if let Some(compiled) = compiled {
+            return Ok(Isolated { plane: compiled, refusals });
+        }
+        let mut blamed: BTreeMap<String, Vec<&Diagnostic>> = BTreeMap::new();
+        for error in &errors {
+            if let Some(loser) = blame(error, &candidates) {
+                blamed.entry(loser).or_default().push(error);
+            }
+        }
+        if blamed.is_empty() {
+            return Err(PlaneRefusal { refused: are_refusals(errors.iter()), message: message(errors.iter()) });
+        }
+        for (name, errors) in blamed {
+            let Some(index) = candidates.iter().position(|candidate| key(&candidate.component) == name) else {
+                continue;
+            };
+            let fallback = candidates[index].fallback.take();
+            let served = fallback.is_some();
+            match fallback {
+                Some(component) => {
+                    candidates[index].component = component;
+                    candidates[index].incumbent = true;
+                }
+                None => drop(candidates.remove(index)),
+            }
+            refusals.entry(name).and_modify(|refusal| refusal.fallback = served).or_insert_with(|| Refusal {
+                refused: are_refusals(errors.iter().copied()),
+                message: message(errors.iter().copied()),
+                fallback: served,
+            });
+        }
+    }
+}
+
+fn attempt(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> (Option<CompiledPlane>, Vec<Diagnostic>) {
+    let only_errors = |all: Vec<Diagnostic>| -> Vec<Diagnostic> {
+        all.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+    };
+    let errors = only_errors(check(intent).0);
+    if !errors.is_empty() {
+        return (None, errors);
+    }
+    match compile_offline(intent, registry, crds) {
+        Err(diagnostics) => (None, only_errors(diagnostics.0)),
+        Ok(mut planes) => match planes.pop() {
+            Some(plane) if plane.compiled.release.is_some() => (Some(plane), Vec::new()),
+            Some(plane) => (None, only_errors(plane.compiled.diagnostics.0)),
+            None => (None, Vec::new()),
+        },
+    }
+}
+
+/// The component that an error is about. Of two that collide it is the one that is not served yet, then the younger one, so
+/// that nobody takes what another has.
+fn blame(error: &Diagnostic, candidates: &[Candidate]) -> Option<String> {
+    let named = |candidate: &&Candidate| {
+        let id = candidate.component.id().to_string();
+        id == error.document
+            || COLLISIONS.contains(&error.code)
+                && error.message.split(&id).skip(1).any(|rest| rest.starts_with(' ') || rest.starts_with(','))
+    };
+    candidates
+        .iter()
+        .filter(named)
+        .max_by_key(|candidate| (!candidate.incumbent, candidate.created.clone(), key(&candidate.component)))
+        .map(|candidate| key(&candidate.component))
+}
+
+fn are_refusals<'a>(mut errors: impl Iterator<Item = &'a Diagnostic>) -> bool {
+    errors.all(|error| error.category == Category::Refused)
+}
+
+fn message<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> String {
+    const SHOWN: usize = 8;
+    let lines: BTreeSet<String> = errors
+        .map(|error| {
+            let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            format!("{}: {} [{}]{help}", error.pointer, error.message, error.code)
+        })
+        .collect();
+    let more = lines.len().saturating_sub(SHOWN);
+    let mut shown: Vec<String> = lines.into_iter().take(SHOWN).collect();
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    shown.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_modules::core::{channel::Channel, intent::load::load_str};
+
+    fn intent(text: &str) -> Intent {
+        let documents = format!(
+            "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: {{name: main}}\nspec: {{gateway: {{module: kgateway}}}}\n{text}"
+        );
+        gateway_modules::core::intent::load::Loader::new()
+            .text("t.yaml", &documents)
+            .finish_unchecked()
+            .unwrap_or_else(|error| panic!("{error}"))
+            .intent
+    }
+
+    fn component(name: &str, host: &str) -> String {
+        format!(
+            "---\napiVersion: gatewaymodules.dev/v1alpha1\nkind: Component\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  endpoints:\n    - {{name: api, type: HTTP, port: 80, visibilities: [external], hostnames: [{host}]}}\n"
+        )
+    }
+
+    fn candidates(intent: &Intent) -> Vec<Candidate> {
+        let candidate = |component: &Component| Candidate {
+            component: component.clone(),
+            fallback: None,
+            incumbent: false,
+            created: "2026".into(),
+        };
+        intent.components.iter().map(candidate).collect()
+    }
+
+    #[test]
+    fn who_came_last_loses_the_host_and_goes_back_to_what_it_had() {
+        let registry = gateway_modules::registry().unwrap_or_else(|error| panic!("{error}"));
+        let crds = InstalledCrds::assumed(Channel::Standard);
+        let text = component("a", "one.example.com") + &component("b", "one.example.com");
+        let intent = intent(&text);
+        let mut all = candidates(&intent);
+        all[1].incumbent = true;
+        let result = compile(&intent.data_planes[0], all.clone(), &registry, &crds);
+        let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(isolated.refusals.keys().collect::<Vec<_>>(), ["shop/a"], "{:?}", isolated.refusals);
+        assert!(!isolated.refusals["shop/a"].fallback);
+
+        let before = load_str("t.yaml", &component("a", "two.example.com")).unwrap_or_else(|error| panic!("{error}"));
+        all[0].fallback = before.intent.components.first().cloned();
+        let result = compile(&intent.data_planes[0], all, &registry, &crds);
+        let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(isolated.refusals["shop/a"].fallback);
+        assert_eq!(isolated.plane.plane.routes.len(), 2);
+    }
+}

@@ -1,0 +1,280 @@
+//! The controller against a real control plane: intents become routes, status says so, nothing wrong spreads.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use gateway_modules::core::{cluster::ClusterOptions, intent::crd::definitions};
+use gateway_modules_controller::{ControllerError, ControllerOptions, ReconcilerOptions, run};
+use gateway_modules_testkit::{
+    AuditEntry, Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
+};
+use kube::{
+    Client,
+    api::{Api, DeleteParams, DynamicObject, Patch, PatchParams},
+    core::GroupVersionKind,
+    discovery::{Scope, pinned_kind},
+};
+use serde_json::{Value, json};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+const ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
+const COMPONENT: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "Component");
+const DATA_PLANE: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "DataPlane");
+
+/// A control plane with the CRDs of Gateway API, kgateway and the intents.
+struct Lab {
+    control_plane: ControlPlane,
+    client: Client,
+}
+
+impl Lab {
+    async fn start() -> Option<Self> {
+        let schemas = schemas_or_explain().unwrap()?;
+        let control_plane = ControlPlane::start(Options::default()).await.unwrap();
+        let client = control_plane.client().await.unwrap();
+        crds::install_gateway_api(&client, &schemas, Channel::Standard).await.unwrap();
+        crds::install_vendor(&client, &schemas, "kgateway").await.unwrap();
+        let lab = Self { control_plane, client };
+        for definition in definitions() {
+            lab.create(definition).await;
+        }
+        for namespace in ["shop", "kgateway-system"] {
+            create_namespace(&lab.client, namespace).await.unwrap();
+        }
+        lab.wait("the CRDs are established", async || {
+            let crds = lab.api(("apiextensions.k8s.io/v1", "CustomResourceDefinition"), None).await;
+            for name in ["components.gatewaymodules.dev", "dataplanes.gatewaymodules.dev"] {
+                let crd = crds.get(name).await.unwrap();
+                if condition(&crd, "Established").0 != "True" {
+                    return Err(format!("{:#}", crd.data["status"]));
+                }
+                assert_ne!(condition(&crd, "NonStructuralSchema").0, "True", "{:#}", crd.data["status"]);
+            }
+            Ok(())
+        })
+        .await;
+        Some(lab)
+    }
+
+    async fn api(&self, (version, kind): (&str, &str), namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let (resource, capabilities) =
+            pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await.unwrap();
+        match (capabilities.scope, namespace) {
+            (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    async fn try_create(&self, object: Value) -> Result<DynamicObject, kube::Error> {
+        let kind = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let api = self.api(kind, object["metadata"]["namespace"].as_str()).await;
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        // Strict field validation, as kubectl does.
+        let parameters = PatchParams::apply("test").validation_strict();
+        api.patch(&name, &parameters, &Patch::Apply(object)).await
+    }
+
+    async fn create(&self, object: Value) {
+        let shown = object.to_string();
+        self.try_create(object).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+    }
+
+    async fn wait<T>(&self, what: &str, mut poll: impl AsyncFnMut() -> Result<T, String>) -> T {
+        let start = std::time::Instant::now();
+        loop {
+            match poll().await {
+                Ok(value) => {
+                    println!("{what}: {} ms", start.elapsed().as_millis());
+                    return value;
+                }
+                Err(last) => assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come: {last}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn wait_for_condition(&self, kind: (&str, &str), name: &str, wanted: &str, status: &str) -> DynamicObject {
+        let api = self.api(kind, Some("shop")).await;
+        self.wait(&format!("{} {name} {wanted}={status}", kind.1), async || {
+            let object = api.get(name).await.unwrap();
+            let generation = object.metadata.generation.unwrap_or_default();
+            let about = object.data["status"]["observedGeneration"].as_i64().unwrap_or_default();
+            if condition(&object, wanted).0 == status && about == generation {
+                Ok(object)
+            } else {
+                Err(format!("{:#}", object.data["status"]))
+            }
+        })
+        .await
+    }
+
+    /// Names of our routes, with their hosts.
+    async fn routes(&self) -> Vec<(String, Value)> {
+        let routes = self.api(ROUTE, None).await.list(&Default::default()).await.unwrap();
+        routes.items.into_iter().map(|route| (route.metadata.name.unwrap(), route.data["spec"].clone())).collect()
+    }
+
+    async fn writes_since(&self, start: usize) -> Vec<AuditEntry> {
+        let log = self.control_plane.audit_log().await.unwrap();
+        let ours = |entry: &AuditEntry| {
+            entry.is_write() && entry.query.get("fieldManager").is_some_and(|name| name.starts_with("gateway-modules"))
+        };
+        log.into_iter().skip(start).filter(ours).collect()
+    }
+}
+
+fn condition(object: &DynamicObject, name: &str) -> (String, String, String) {
+    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    let conditions = object.data["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == name);
+    found.map_or_else(Default::default, |found| (text(found, "status"), text(found, "reason"), text(found, "message")))
+}
+
+/// A controller in this process.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ControllerError>>,
+}
+
+impl Running {
+    fn start(client: Client, options: ControllerOptions) -> Self {
+        let registry = gateway_modules::registry().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        Self { stop, task: tokio::spawn(async move { run(client, registry, options, shutdown).await }) }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn options() -> ControllerOptions {
+    let reconciler = ReconcilerOptions::default()
+        .with_cluster(ClusterOptions::default().with_namespace("kgateway-system"))
+        .with_intervals(Duration::from_secs(2), Duration::from_secs(1))
+        .with_gate_timeout(Duration::from_secs(5));
+    ControllerOptions::default().with_reconciler(reconciler)
+}
+
+fn plane(name: &str) -> Value {
+    json!({"apiVersion": DATA_PLANE.0, "kind": DATA_PLANE.1, "metadata": {"name": name}, "spec": {"gateway": {"module": "kgateway"}}})
+}
+
+fn component(name: &str, host: &str) -> Value {
+    json!({
+        "apiVersion": COMPONENT.0, "kind": COMPONENT.1, "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"endpoints": [{
+            "name": "api", "type": "HTTP", "port": 8080, "visibilities": ["external"], "hostnames": [host],
+            "policies": {"timeouts": {"request": "5s"}},
+        }]},
+    })
+}
+
+fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"ports": [{"name": "http", "port": 8080}]},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn intents_become_routes_and_what_is_wrong_stays_alone() {
+    let Some(lab) = Lab::start().await else { return };
+    let stand_in = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
+    lab.create(service("catalog")).await;
+    lab.create(service("orders")).await;
+    let address = "127.0.0.1:0".parse().unwrap();
+    let controller = Running::start(lab.client.clone(), options().with_address(address));
+
+    // Without a plane a component says so.
+    lab.create(component("catalog", "catalog.example.com")).await;
+    let catalog = lab.wait_for_condition(COMPONENT, "catalog", "Resolved", "False").await;
+    assert_eq!(condition(&catalog, "Resolved").1, "NoDataPlane");
+
+    // With one it is served.
+    lab.create(plane("main")).await;
+    let catalog = lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
+    let url = &catalog.data["status"]["dataPlanes"][0]["endpoints"][0]["urls"][0];
+    assert!(url.as_str().is_some_and(|url| url.contains("catalog.example.com")), "{:#}", catalog.data["status"]);
+    let main = lab.wait_for_condition(DATA_PLANE, "main", "Ready", "True").await;
+    assert_eq!(main.data["status"]["module"]["name"], "kgateway", "{:#}", main.data["status"]);
+    assert_eq!(main.data["status"]["components"], json!({"accepted": 1, "refused": 0}));
+
+    // A second component that wants the same host is refused; the first is served on.
+    lab.create(component("orders", "catalog.example.com")).await;
+    let orders = lab.wait_for_condition(COMPONENT, "orders", "Resolved", "False").await;
+    assert!(condition(&orders, "Resolved").2.contains("already taken"), "{:#}", orders.data["status"]);
+    assert_eq!(condition(&orders, "Ready").0, "False");
+    lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
+    lab.create(component("orders", "orders.example.com")).await;
+    lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+    // Now it asks for what nobody can give: what was accepted before is served on.
+    lab.create(component("orders", "catalog.example.com")).await;
+    let orders = lab.wait_for_condition(COMPONENT, "orders", "Resolved", "False").await;
+    assert!(condition(&orders, "Resolved").2.contains("still served"), "{:#}", orders.data["status"]);
+    let routes = lab.routes().await;
+    assert!(
+        routes.iter().any(|(_, spec)| spec["hostnames"] == json!(["orders.example.com"])),
+        "the last good form is served: {routes:#?}"
+    );
+    lab.create(component("orders", "orders.example.com")).await;
+    lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+
+    // Several resyncs (2 s) later nothing was written.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = lab.control_plane.audit_log().await.unwrap().len();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let writes = lab.writes_since(before).await;
+    assert!(writes.is_empty(), "{writes:#?}");
+
+    // A hand edit of an owned field is repaired, and a route that was deleted comes back.
+    let routes = lab.api(ROUTE, Some("shop")).await;
+    let all = lab.routes().await;
+    let (name, _) = all.iter().find(|(_, spec)| spec["hostnames"] == json!(["catalog.example.com"])).unwrap();
+    let edit = json!({"spec": {"hostnames": ["elsewhere.example.com"]}});
+    routes.patch(name, &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
+    lab.wait("the hand edit is repaired", async || {
+        match routes.get(name).await.unwrap().data["spec"]["hostnames"].clone() {
+            hosts if hosts == json!(["catalog.example.com"]) => Ok(()),
+            hosts => Err(hosts.to_string()),
+        }
+    })
+    .await;
+    routes.delete(name, &DeleteParams::default()).await.unwrap();
+    lab.wait("the deleted route comes back", async || match routes.get_opt(name).await.unwrap() {
+        Some(_) => Ok(()),
+        None => Err("gone".to_owned()),
+    })
+    .await;
+
+    // A component that goes takes its routes along; it has no finalizer that could hold its namespace.
+    let components = lab.api(COMPONENT, Some("shop")).await;
+    assert!(components.get("orders").await.unwrap().metadata.finalizers.is_none());
+    components.delete("orders", &DeleteParams::default()).await.unwrap();
+    lab.wait("the routes of a deleted component go", async || match lab.routes().await {
+        routes if routes.len() == 1 => Ok(()),
+        routes => Err(format!("{routes:#?}")),
+    })
+    .await;
+
+    // The plane takes everything along.
+    lab.api(DATA_PLANE, None).await.delete("main", &DeleteParams::default()).await.unwrap();
+    lab.wait("a deleted plane is cleaned up", async || {
+        let planes = lab.api(DATA_PLANE, None).await.list(&Default::default()).await.unwrap().items;
+        let gateways = lab.api(("gateway.networking.k8s.io/v1", "Gateway"), None).await;
+        let gateways = gateways.list(&Default::default()).await.unwrap().items;
+        let left = (planes.len(), gateways.len(), lab.routes().await.len());
+        if left == (0, 0, 0) { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    lab.wait_for_condition(COMPONENT, "catalog", "Resolved", "False").await;
+    controller.stop().await;
+    stand_in.stop().await;
+    lab.control_plane.stop().await.unwrap();
+}
