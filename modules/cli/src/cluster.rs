@@ -40,6 +40,30 @@ pub(crate) struct ClusterArgs {
 impl ClusterArgs {
     /// The cluster of a context, or the current one.
     pub(crate) async fn connect(&self, context: Option<&str>) -> Result<Cluster, Failure> {
+        Ok(Cluster::new(self.client(context).await?, self.options()))
+    }
+
+    /// How the cluster is spoken to.
+    pub(crate) fn options(&self) -> ClusterOptions {
+        let request = Duration::from_secs(self.request_timeout.max(1));
+        ClusterOptions::default()
+            .with_installation(self.installation.clone())
+            .with_namespace(self.record_namespace.clone())
+            .with_timeouts(request, request * 4)
+    }
+
+    /// Namespace in which it is recorded what was applied.
+    pub(crate) fn record_namespace(&self) -> &str {
+        &self.record_namespace
+    }
+
+    /// Name of this installation.
+    pub(crate) fn installation(&self) -> &str {
+        &self.installation
+    }
+
+    /// A client of a context, or of the current one.
+    pub(crate) async fn client(&self, context: Option<&str>) -> Result<kube::Client, Failure> {
         let options = KubeConfigOptions {
             context: context.map(ToOwned::to_owned).or_else(|| self.context.clone()),
             ..KubeConfigOptions::default()
@@ -57,13 +81,7 @@ impl ClusterArgs {
             }
             None => kube::Config::infer().await.map_err(|error| failed(&error))?,
         };
-        let client = kube::Client::try_from(config).map_err(|error| failed(&error))?;
-        let request = Duration::from_secs(self.request_timeout.max(1));
-        let options = ClusterOptions::default()
-            .with_installation(self.installation.clone())
-            .with_namespace(self.record_namespace.clone())
-            .with_timeouts(request, request * 4);
-        Ok(Cluster::new(client, options))
+        kube::Client::try_from(config).map_err(|error| failed(&error))
     }
 
     /// Every data plane of the intents, compiled for the CRDs of its cluster.

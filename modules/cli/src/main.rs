@@ -45,6 +45,8 @@ enum Command {
     Status(commands::status::Args),
     /// Deletes everything that was applied for data planes, and nothing else.
     Delete(commands::delete::Args),
+    /// Keeps the data planes of a cluster as its DataPlanes and Components say.
+    Controller(commands::controller::Args),
     /// Prints the JSON Schema of an intent type.
     Schema(commands::schema::Args),
     /// Prints the CustomResourceDefinitions of the intent types, for the controller.
@@ -55,7 +57,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_logs();
+    init_logs(if matches!(cli.command, Command::Controller(_)) { "info" } else { "warn" });
     let result = match cli.command {
         Command::Modules(args) => commands::modules::run(&args),
         Command::Capabilities(args) => commands::capabilities::run(&args),
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Apply(args) => commands::apply::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
+        Command::Controller(args) => commands::controller::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Crds(args) => commands::crds::run(&args),
         Command::Completions(args) => {
@@ -83,9 +86,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error, and only what `GWM_LOG` asks for (for example `GWM_LOG=debug`).
-fn init_logs() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GWM_LOG").unwrap_or_else(|_| "warn".into());
+/// Logs go to standard error: what `GWM_LOG` asks for (for example `GWM_LOG=debug`), else warnings, and of the controller what
+/// it does.
+fn init_logs(unasked: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GWM_LOG").unwrap_or_else(|_| unasked.into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 

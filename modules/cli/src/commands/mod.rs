@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod capabilities;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod controller;
 pub(crate) mod crds;
 pub(crate) mod delete;
 pub(crate) mod explain;

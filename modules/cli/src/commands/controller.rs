@@ -1,0 +1,74 @@
+//! `gwm controller`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use gateway_modules_controller::{ControllerOptions, LeaseOptions, ReconcilerOptions};
+
+use crate::{Run, cluster::ClusterArgs, exit::Failure};
+
+/// Keeps the data planes of a cluster as its DataPlanes and Components say, until it is told to stop.
+///
+/// Install the CustomResourceDefinitions first (`gwm crds`). Any number may run: one works, the others wait for its Lease.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  gwm controller\n  gwm controller --context lab --address 127.0.0.1:8080 --no-leader-election"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Where /metrics, /healthz and /readyz answer.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    address: SocketAddr,
+    /// Works at once. Only where no other instance runs.
+    #[arg(long)]
+    no_leader_election: bool,
+    /// Who holds the Lease; no other instance may have this name.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    identity: Option<String>,
+    /// When a ready data plane is looked at again without an event, in seconds.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    resync: u64,
+    /// How long one apply waits for a closed route's policies, in seconds; the next one goes on.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    gate_timeout: u64,
+}
+
+pub(crate) fn run(args: &Args) -> Run {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let client = args.cluster.client(None).await?;
+        let identity = args.identity.clone().unwrap_or_else(|| format!("gwm-{}", std::process::id()));
+        let defaults = ReconcilerOptions::default();
+        let reconciler = ReconcilerOptions::default()
+            .with_cluster(args.cluster.options().with_holder(identity.clone()))
+            .with_intervals(Duration::from_secs(args.resync.max(1)), defaults.retry)
+            .with_gate_timeout(Duration::from_secs(args.gate_timeout));
+        let mut options = ControllerOptions::default().with_reconciler(reconciler).with_address(args.address);
+        if !args.no_leader_election {
+            let name = format!("gateway-modules-controller-{}", args.cluster.installation());
+            options = options.with_lease(LeaseOptions::new(args.cluster.record_namespace(), name, identity));
+        }
+        gateway_modules_controller::run(client, gateway_modules::registry()?, options, told_to_stop())
+            .await
+            .map_err(|error| Failure::Failed(error.to_string()))
+    })
+}
+
+/// Ctrl-C, or the signal that Kubernetes sends to a pod.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(_) => drop(tokio::signal::ctrl_c().await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tokio::signal::ctrl_c().await);
+}
