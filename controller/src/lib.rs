@@ -7,6 +7,7 @@ mod conditions;
 mod http;
 mod isolate;
 mod metrics;
+pub mod rbac;
 mod reconcile;
 mod run;
 mod status;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use gateway_modules::core::{cluster::ClusterOptions, intent::crd::definitions};
-use gateway_modules_controller::{ControllerError, ControllerOptions, ReconcilerOptions, run};
+use gateway_modules_controller::{ControllerError, ControllerOptions, LeaseOptions, ReconcilerOptions, run};
 use gateway_modules_testkit::{
     AuditEntry, Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
 };
@@ -65,6 +65,20 @@ impl Lab {
             (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             _ => Api::all_with(self.client.clone(), &resource),
         }
+    }
+
+    /// A client with the rights under `deploy/`, and no others.
+    async fn restricted(&self) -> Client {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rbac.yaml")).unwrap();
+        // The records of this test are elsewhere, and the user is no ServiceAccount.
+        for document in text.replace("namespace: gateway-modules", "namespace: kgateway-system").split("\n---\n") {
+            let mut document: Value = serde_saphyr::from_str(document).unwrap();
+            if let Some(subjects) = document.get_mut("subjects") {
+                *subjects = json!([{"kind": "User", "name": "controller", "apiGroup": "rbac.authorization.k8s.io"}]);
+            }
+            self.create(document).await;
+        }
+        self.control_plane.client_for("controller", &[]).await.unwrap()
     }
 
     async fn try_create(&self, object: Value) -> Result<DynamicObject, kube::Error> {
@@ -190,7 +204,7 @@ async fn intents_become_routes_and_what_is_wrong_stays_alone() {
     lab.create(service("catalog")).await;
     lab.create(service("orders")).await;
     let address = "127.0.0.1:0".parse().unwrap();
-    let controller = Running::start(lab.client.clone(), options().with_address(address));
+    let controller = Running::start(lab.restricted().await, options().with_address(address));
 
     // Without a plane a component says so.
     lab.create(component("catalog", "catalog.example.com")).await;
@@ -274,6 +288,143 @@ async fn intents_become_routes_and_what_is_wrong_stays_alone() {
     })
     .await;
     lab.wait_for_condition(COMPONENT, "catalog", "Resolved", "False").await;
+    controller.stop().await;
+    stand_in.stop().await;
+    lab.control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_refuses_what_is_misspelt_and_keeps_what_is_right() {
+    let Some(lab) = Lab::start().await else { return };
+    // Every example is taken, with strict field validation, and nothing of it is pruned.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/intents");
+    let loaded = gateway_modules::core::intent::load::Loader::new().path(folder).finish_unchecked().unwrap();
+    let spec = |value: Value| value["spec"].clone();
+    let components = loaded.intent.components.iter().map(|component| ("Component", component.to_json().unwrap()));
+    let planes = loaded.intent.data_planes.iter().map(|plane| ("DataPlane", plane.to_json().unwrap()));
+    let mut kept = 0;
+    for (index, (kind, document)) in components.chain(planes).enumerate() {
+        let mut wanted = spec(document);
+        if kind == "DataPlane" {
+            // A context of a kubeconfig means nothing in a cluster, and is refused there.
+            wanted.as_object_mut().unwrap().remove("cluster");
+        }
+        let mut object = json!({
+            "apiVersion": COMPONENT.0, "kind": kind, "metadata": {"name": format!("example-{index}")}, "spec": wanted,
+        });
+        if kind == "Component" {
+            object["metadata"]["namespace"] = "shop".into();
+        }
+        let stored = lab.try_create(object.clone()).await.unwrap_or_else(|error| panic!("{object:#}\n{error}"));
+        assert_eq!(stored.data["spec"], wanted, "something was pruned or defaulted");
+        kept += 1;
+    }
+    assert!(kept > 5, "{kept}");
+    println!("{kept} intents kept as they are");
+
+    let bad = |field: &str, value: Value| {
+        let mut object = component("bad", "bad.example.com");
+        object["spec"]["endpoints"][0][field] = value;
+        object
+    };
+    let mut twice = component("bad", "bad.example.com");
+    let again = twice["spec"]["endpoints"][0].clone();
+    twice["spec"]["endpoints"].as_array_mut().unwrap().push(again);
+    let mut context = plane("bad");
+    context["spec"]["cluster"] = json!({"context": "lab"});
+    for (what, object, says) in [
+        ("a misspelt field", bad("polices", json!({})), "polices"),
+        ("an unknown type", bad("type", json!("Htttp")), "Unsupported value"),
+        ("a port that is none", bad("port", json!(0)), "port"),
+        (
+            "two of an enum",
+            bad(
+                "policies",
+                json!({"rateLimit": {"requests": 1, "per": "1m", "key": {"clientIp": {}, "endpoint": {}}}}),
+            ),
+            "oneOf",
+        ),
+        ("two endpoints of one name", twice, "duplicate"),
+        ("a context", context, "kubeconfigSecret"),
+        ("a name with a dot", component("a.b", "bad.example.com"), "DNS label"),
+    ] {
+        let error = lab.try_create(object).await.err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|error| error.contains(says)), "{what}: {error:?}");
+    }
+    lab.control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_controllers_one_works_and_the_other_takes_over() {
+    let Some(lab) = Lab::start().await else { return };
+    let stand_in = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
+    for name in ["catalog", "orders"] {
+        lab.create(service(name)).await;
+    }
+    lab.create(plane("main")).await;
+    let candidate = |name: &str| {
+        let lease = LeaseOptions::new("kgateway-system", "controller", name)
+            .with_times(Duration::from_secs(3), Duration::from_secs(1));
+        Running::start(lab.client.clone(), options().with_lease(lease))
+    };
+    let holder = async || {
+        let leases = lab.api(("coordination.k8s.io/v1", "Lease"), Some("kgateway-system")).await;
+        let lease = leases.get_opt("controller").await.unwrap();
+        lease.and_then(|lease| lease.data["spec"]["holderIdentity"].as_str().map(ToOwned::to_owned)).unwrap_or_default()
+    };
+    let first = candidate("first");
+    lab.wait("the first leads", async || match holder().await {
+        name if name == "first" => Ok(()),
+        name => Err(name),
+    })
+    .await;
+    let second = candidate("second");
+    lab.create(component("catalog", "catalog.example.com")).await;
+    lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
+    assert_eq!(holder().await, "first");
+
+    // The first dies without a word; the second goes on where it was, and writes nothing for what is in order.
+    first.task.abort();
+    lab.wait("the second leads", async || match holder().await {
+        name if name == "second" => Ok(()),
+        name => Err(name),
+    })
+    .await;
+    lab.create(component("orders", "orders.example.com")).await;
+    lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+    assert_eq!(lab.routes().await.len(), 2);
+
+    // Told to stop, it gives the Lease back.
+    second.stop().await;
+    let left = holder().await;
+    assert_ne!(left, "second", "the Lease is given back");
+    stand_in.stop().await;
+    lab.control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_cannot_do_is_refused_alone_and_without_a_gateway_nothing_is_healthy() {
+    let Some(lab) = Lab::start().await else { return };
+    lab.create(service("catalog")).await;
+    lab.create(plane("main")).await;
+    let controller = Running::start(lab.client.clone(), options());
+    lab.create(component("catalog", "catalog.example.com")).await;
+    // No class: nothing can be applied, and that is said.
+    let main = lab.wait_for_condition(DATA_PLANE, "main", "Programmed", "False").await;
+    assert!(condition(&main, "Programmed").2.contains("GatewayClass"), "{:#}", main.data["status"]);
+    let catalog = lab.api(COMPONENT, Some("shop")).await.get("catalog").await.unwrap();
+    assert_ne!(condition(&catalog, "Ready").0, "True", "unknown is never healthy");
+    // A gateway that is installed while the controller runs is taken, without a restart.
+    let stand_in = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
+    lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
+
+    // A visibility that the plane has not: that component alone is not served.
+    let mut wrong = component("wrong", "wrong.example.com");
+    wrong["spec"]["endpoints"][0]["visibilities"] = json!(["nowhere"]);
+    lab.create(wrong).await;
+    let wrong = lab.wait_for_condition(COMPONENT, "wrong", "Ready", "False").await;
+    assert!(condition(&wrong, "Ready").2.contains("False"), "{:#}", wrong.data["status"]);
+    lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
     controller.stop().await;
     stand_in.stop().await;
     lab.control_plane.stop().await.unwrap();
