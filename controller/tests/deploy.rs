@@ -6,9 +6,12 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use gateway_modules::{InstalledCrds, compile_for, core::channel::Channel, core::intent::crd::definitions};
+use gateway_modules::{
+    InstalledCrds, compile_offline,
+    core::{channel::Channel, intent::crd::definitions, module::Verdict},
+};
 use gateway_modules_controller::rbac::{cluster_rules, record_rules};
-use gateway_modules_testkit::samples;
+use gateway_modules_testkit::samples::{self, Documents};
 use serde_json::{Value, json};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
@@ -16,8 +19,13 @@ const MADE: &str = "# Made by `GATEWAY_MODULES_UPDATE=1 cargo test -p gateway-mo
 const NAMESPACE: &str = "gateway-modules";
 const NAME: &str = "gateway-modules-controller";
 
-/// A plane whose Gateways need parameters, and endpoints of all types.
+/// Endpoints without policies.
 const PLANE: &str = r"
+apiVersion: gatewaymodules.dev/v1alpha1
+kind: DataPlane
+metadata: { name: main }
+spec: {}
+---
 apiVersion: gatewaymodules.dev/v1alpha1
 kind: Component
 metadata: { name: catalog, namespace: shop }
@@ -28,50 +36,78 @@ spec:
     - { name: rpc, type: GRPC, port: 82, visibilities: [external], hostnames: [rpc.example.com] }
 ";
 
-/// Kinds that the modules make of everything that the samples say.
+/// Kinds that the modules make of everything that the samples say, with all differences accepted, and with the parameters that
+/// the adapters' expected objects need.
 fn emitted() -> BTreeSet<(String, String)> {
     let registry = gateway_modules::registry().unwrap();
     let mut kinds = BTreeSet::new();
-    let plane = gateway_modules::core::intent::load::load_str("plane.yaml", PLANE).unwrap().intent;
-    let intents = samples::all().into_iter().filter_map(|sample| sample.documents.load().ok()).chain([plane]);
-    for intent in intents {
-        for module in registry.names() {
-            for channel in [Channel::Standard, Channel::Experimental] {
-                let crds = InstalledCrds::assumed(channel);
-                let Ok(planes) = compile_for(&intent, &registry, module, &crds) else { continue };
-                for release in planes.iter().filter_map(|plane| plane.compiled.release.as_ref()) {
-                    for entry in &release.objects {
-                        let kind = entry.object.kind();
-                        kinds.insert((kind.group.to_string(), kind.kind.to_string()));
-                    }
-                }
-            }
-        }
-    }
-    // What no sample can make without a capability of the installation stands in the adapters' expected objects.
+    let plane = Documents::from_yaml(PLANE);
+    let all: Vec<Documents> = samples::all().into_iter().map(|sample| sample.documents).chain([plane]).collect();
     for module in registry.names() {
-        let folder = format!("{}/../adapters/{module}/tests/expected", env!("CARGO_MANIFEST_DIR"));
-        for file in std::fs::read_dir(folder).into_iter().flatten() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            for document in text.split("\n---\n") {
-                collect(&serde_saphyr::from_str(document).unwrap(), &mut kinds);
+        for parameters in [json!({}), expected_parameters(module)] {
+            for documents in &all {
+                let mut documents = documents.clone();
+                documents.plane_mut()["spec"]["gateway"] = json!({"module": module, "parameters": parameters});
+                for channel in [Channel::Standard, Channel::Experimental] {
+                    let names = collect(&documents, &registry, channel, &mut kinds);
+                    let mut documents = documents.clone();
+                    documents.plane_mut()["spec"]["accept"] = json!(names);
+                    collect(&documents, &registry, channel, &mut kinds);
+                }
             }
         }
     }
     kinds
 }
 
-/// Kinds of all objects in a document.
-fn collect(value: &Value, kinds: &mut BTreeSet<(String, String)>) {
-    if let (Some(version), Some(kind)) = (value["apiVersion"].as_str(), value["kind"].as_str())
-        && !version.starts_with("gatewaymodules.dev/")
-    {
-        kinds.insert((version.split_once('/').map_or("", |(group, _)| group).to_owned(), kind.to_owned()));
+/// Adds the kinds of a release; returns the names of the differences.
+fn collect(
+    documents: &Documents,
+    registry: &gateway_modules::Registry,
+    channel: Channel,
+    kinds: &mut BTreeSet<(String, String)>,
+) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let crds = InstalledCrds::assumed(channel);
+    let Ok(intent) = documents.load() else { return names };
+    for plane in compile_offline(&intent, registry, &crds).into_iter().flatten() {
+        for entry in plane.compiled.release.iter().flat_map(|release| &release.objects) {
+            let kind = entry.object.kind();
+            kinds.insert((kind.group.to_string(), kind.kind.to_string()));
+        }
+        for outcome in plane.compiled.report.entries.iter().flat_map(|entry| &entry.outcomes) {
+            if let Verdict::Approximate { differences } = &outcome.verdict {
+                names.extend(differences.iter().map(|difference| difference.name.clone()));
+            }
+        }
     }
-    match value {
-        Value::Object(fields) => fields.values().for_each(|value| collect(value, kinds)),
-        Value::Array(items) => items.iter().for_each(|value| collect(value, kinds)),
-        _ => {}
+    names
+}
+
+/// All parameters of the adapter's expected objects, as one.
+fn expected_parameters(module: &str) -> Value {
+    let mut all = json!({});
+    let folder = format!("{}/../adapters/{module}/tests/expected", env!("CARGO_MANIFEST_DIR"));
+    for file in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let document: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let cases = document.as_array().cloned().unwrap_or_else(|| vec![document]);
+            cases.iter().for_each(|case| merge(&mut all, &case["parameters"]));
+        }
+    }
+    all
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (_, Value::Null) => {}
+        (into, from) => *into = from.clone(),
     }
 }
 
