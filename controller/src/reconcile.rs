@@ -520,10 +520,10 @@ impl Reconciler {
             Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        // The uid keeps a status from being created for a namesake that came later.
+        // About this very object: what was changed since has an event of its own, and a newer status is not overwritten.
         let patch = json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": { "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid() },
+            "metadata": { "name": object.name_any(), "namespace": object.namespace(), "resourceVersion": object.resource_version() },
             "status": status,
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();

@@ -146,6 +146,17 @@ fn condition(object: &DynamicObject, name: &str) -> (String, String, String) {
     found.map_or_else(Default::default, |found| (text(found, "status"), text(found, "reason"), text(found, "message")))
 }
 
+/// The answer to a GET.
+async fn http(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 /// A controller in this process.
 struct Running {
     stop: oneshot::Sender<()>,
@@ -203,8 +214,8 @@ async fn intents_become_routes_and_what_is_wrong_stays_alone() {
     let stand_in = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
     lab.create(service("catalog")).await;
     lab.create(service("orders")).await;
-    let address = "127.0.0.1:0".parse().unwrap();
-    let controller = Running::start(lab.restricted().await, options().with_address(address));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let controller = Running::start(lab.restricted().await, options().with_address(port));
 
     // Without a plane a component says so.
     lab.create(component("catalog", "catalog.example.com")).await;
@@ -239,6 +250,48 @@ async fn intents_become_routes_and_what_is_wrong_stays_alone() {
     );
     lab.create(component("orders", "orders.example.com")).await;
     lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+
+    // A protected endpoint is closed first, and opened when its policies are acknowledged; Secret and Service are as with gwm.
+    lab.create(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": "shop"},
+        "stringData": {"alice": "correct horse battery staple"},
+    }))
+    .await;
+    let mut secure = component("orders", "orders.example.com");
+    secure["spec"]["endpoints"][0]["policies"] = json!({"basicAuth": {"credentials": {"name": "users"}}});
+    secure["spec"]["endpoints"][0]["type"] = "WebSocket".into();
+    let before = lab.control_plane.audit_log().await.unwrap().len();
+    lab.create(secure).await;
+    lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+    let writes = lab.writes_since(before).await;
+    let backends: Vec<&Value> = writes
+        .iter()
+        .filter(|entry| entry.resource == "httproutes")
+        .filter_map(|entry| entry.request_object.as_ref()?.pointer("/spec/rules/0/backendRefs/0/name"))
+        .collect();
+    let policy = writes.iter().position(|entry| entry.resource == "trafficpolicies").unwrap();
+    let opened = writes.iter().rposition(|entry| entry.resource == "httproutes").unwrap();
+    assert!(policy < opened && backends.last() == Some(&&json!("orders")), "{backends:?}");
+    assert!(
+        writes
+            .iter()
+            .all(|entry| entry.query.get("force").is_none_or(|force| force != "true") || entry.subresource == "status"),
+        "no force on objects"
+    );
+    lab.create(component("orders", "orders.example.com")).await;
+    lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
+
+    // Metrics and probes answer.
+    assert!(http(port, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(http(port, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let metrics = http(port, "/metrics").await;
+    for line in [
+        "gateway_modules_leader 1",
+        "gateway_modules_data_plane_ready{data_plane=\"main\"} 1",
+        "gateway_modules_reconciliations_total{data_plane=\"main\",result=\"ready\"}",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 
     // Several resyncs (2 s) later nothing was written.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -383,7 +436,7 @@ async fn of_two_controllers_one_works_and_the_other_takes_over() {
     lab.wait_for_condition(COMPONENT, "catalog", "Ready", "True").await;
     assert_eq!(holder().await, "first");
 
-    // The first dies without a word; the second goes on where it was, and writes nothing for what is in order.
+    // The first ends in the middle of its work; the second goes on.
     first.task.abort();
     lab.wait("the second leads", async || match holder().await {
         name if name == "second" => Ok(()),

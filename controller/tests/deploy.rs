@@ -44,8 +44,11 @@ fn emitted() -> BTreeSet<(String, String)> {
     let plane = Documents::from_yaml(PLANE);
     let all: Vec<Documents> = samples::all().into_iter().map(|sample| sample.documents).chain([plane]).collect();
     for module in registry.names() {
-        for parameters in [json!({}), expected_parameters(module)] {
-            for documents in &all {
+        let cases = expected(module);
+        let mut parameters = json!({});
+        cases.iter().for_each(|case| merge(&mut parameters, &case["parameters"]));
+        for parameters in [json!({}), parameters] {
+            for documents in all.iter().chain(&with_policies(&cases)) {
                 let mut documents = documents.clone();
                 documents.plane_mut()["spec"]["gateway"] = json!({"module": module, "parameters": parameters});
                 for channel in [Channel::Standard, Channel::Experimental] {
@@ -84,17 +87,30 @@ fn collect(
     names
 }
 
-/// All parameters of the adapter's expected objects, as one.
-fn expected_parameters(module: &str) -> Value {
-    let mut all = json!({});
+/// The cases of the adapter's expected objects.
+fn expected(module: &str) -> Vec<Value> {
+    let mut all = Vec::new();
     let folder = format!("{}/../adapters/{module}/tests/expected", env!("CARGO_MANIFEST_DIR"));
     for file in std::fs::read_dir(folder).into_iter().flatten() {
         let path = file.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let document: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-            let cases = document.as_array().cloned().unwrap_or_else(|| vec![document]);
-            cases.iter().for_each(|case| merge(&mut all, &case["parameters"]));
+            all.extend(document.as_array().cloned().unwrap_or_else(|| vec![document]));
         }
+    }
+    all
+}
+
+/// The policies of the cases, on an endpoint and on the whole plane.
+fn with_policies(cases: &[Value]) -> Vec<Documents> {
+    let mut all = Vec::new();
+    for policies in cases.iter().map(|case| &case["intent"]).filter(|policies| policies.is_object()) {
+        let mut documents = Documents::from_yaml(PLANE);
+        documents.component_mut()["spec"]["endpoints"][0]["policies"] = policies.clone();
+        all.push(documents);
+        let mut documents = Documents::from_yaml(PLANE);
+        documents.plane_mut()["spec"]["policies"] = json!({ "defaults": policies });
+        all.push(documents);
     }
     all
 }
