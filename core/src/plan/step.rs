@@ -287,7 +287,7 @@ pub struct Plan {
     /// Why the parent's record changes, although perhaps no object does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
-    /// Whether objects and fields of others are taken over.
+    /// Whether fields that others own are taken over; whose objects are, each step says.
     pub adopt: bool,
     /// Resource versions of the parents that the plan was made for; an apply refuses a plan that has become stale.
     #[serde(skip)]

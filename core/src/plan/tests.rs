@@ -216,6 +216,8 @@ fn a_lost_field_names_its_new_owner() {
     value["metadata"]["managedFields"].as_array_mut().expect("list").push(other);
     let plan = planned(&release, &live);
     assert!(plan.conflicts()[0].contains("`spec.hostnames`") && plan.conflicts()[0].contains("kubectl-edit"));
+    let repaired = super::plan(&release, &live, PlanOptions::default().with_repair(true)).expect("planned");
+    assert!(matches!(repaired.steps[0].action, Action::Update { .. }) && repaired.conflicts().is_empty());
     // The same value in other hands is no conflict, but it is not ours either.
     live_mut(&mut live, &release.objects[0])["spec"]["hostnames"] = json!(["a.example.com"]);
     let plan = planned(&release, &live);
@@ -250,6 +252,8 @@ fn another_set_and_a_stranger_are_named() {
         matches!(&plan.steps[0].action, Action::Conflict { with: Owner::Set { set: Some(set), .. } } if *set == other)
     );
     assert!(plan.conflicts()[0].contains("data plane other") && plan.conflicts()[0].contains("--adopt"));
+    let repaired = super::plan(&release, &live, PlanOptions::default().with_repair(true)).expect("planned");
+    assert!(matches!(repaired.steps[0].action, Action::Conflict { .. }), "repair takes nothing of others");
     let adopted = super::plan(&release, &live, PlanOptions::default().with_adopt(true)).expect("planned");
     assert!(matches!(adopted.steps[0].action, Action::Adopt { .. }) && adopted.conflicts().is_empty());
 }
