@@ -47,6 +47,8 @@ enum Command {
     Delete(commands::delete::Args),
     /// Prints the JSON Schema of an intent type.
     Schema(commands::schema::Args),
+    /// Writes the crate of a new adapter, which compiles and keeps the contract.
+    NewAdapter(commands::new_adapter::Args),
     /// Prints the completions of a shell.
     Completions(commands::completions::Args),
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
+        Command::NewAdapter(args) => commands::new_adapter::run(&args),
         Command::Completions(args) => {
             commands::completions::run::<Cli>(&args);
             Ok(())
