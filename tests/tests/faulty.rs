@@ -65,7 +65,7 @@ impl GatewayModule for Faulty {
             Fault::Dangling => {
                 for citation in mapping.outcomes.iter_mut().flat_map(|outcome| &mut outcome.citations) {
                     if let Citation::Object { pointer, .. } = citation {
-                        *pointer = "/spec/nowhere".to_owned();
+                        "/spec/nowhere".clone_into(pointer);
                     }
                 }
             }
@@ -82,6 +82,7 @@ impl GatewayModule for Faulty {
 }
 
 /// The checks that fail for a faulty form of a module.
+#[allow(clippy::expect_used)] // a helper of tests
 fn failed(module: &str, fault: Fault) -> Vec<CheckReport> {
     let inner = gateway_modules::registry().expect("no duplicates").get(module).expect("compiled in");
     let mut options = Options::new().published(["HTTPRoute", "HTTPRoutePathRewrite"]);
