@@ -51,6 +51,8 @@ enum Command {
     Schema(commands::schema::Args),
     /// Prints the CustomResourceDefinitions of the intent types, for the controller.
     Crds(commands::crds::Args),
+    /// Writes the crate of a new adapter, which compiles and keeps the contract.
+    NewAdapter(commands::new_adapter::Args),
     /// Prints the completions of a shell.
     Completions(commands::completions::Args),
 }
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Controller(args) => commands::controller::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Crds(args) => commands::crds::run(&args),
+        Command::NewAdapter(args) => commands::new_adapter::run(&args),
         Command::Completions(args) => {
             commands::completions::run::<Cli>(&args);
             Ok(())

@@ -31,6 +31,9 @@ pub struct Options {
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// Folder with the CRDs of Gateway API and of the gateway, to check every emitted object. None: that check is left out.
     pub schemas: Option<PathBuf>,
+    /// Features that a live class of the gateway publishes (`GatewayClass.status.supportedFeatures`), to find what is not
+    /// declared. None: that check is left out.
+    pub published: Vec<String>,
 }
 
 impl Options {
@@ -43,6 +46,14 @@ impl Options {
     #[must_use]
     pub fn schemas(mut self, folder: Option<PathBuf>) -> Self {
         self.schemas = folder;
+        self
+    }
+
+    /// With the features that a live class publishes, for example those of
+    /// `kubectl get gatewayclass NAME -o jsonpath='{.status.supportedFeatures[*].name}'`.
+    #[must_use]
+    pub fn published(mut self, features: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.published = features.into_iter().map(Into::into).collect();
         self
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod crds;
 pub(crate) mod delete;
 pub(crate) mod explain;
 pub(crate) mod modules;
+pub(crate) mod new_adapter;
 pub(crate) mod plan;
 pub(crate) mod render;
 pub(crate) mod schema;

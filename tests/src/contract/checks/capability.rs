@@ -8,7 +8,7 @@ use gateway_modules_core::{
     module::Verdict,
 };
 
-use super::super::{Bench, CheckReport, observe};
+use super::super::{Bench, CheckReport, Options, observe};
 use crate::samples::{self, Sample};
 
 /// Features of Gateway API that alone can carry a kind.
@@ -164,6 +164,34 @@ pub(super) fn withdrawn_is_refused(benches: &[Bench<'_>]) -> CheckReport {
                 format!("{}: {}: {}", bench.name(), sample.name(), result.unwrap_err_or_default())
             });
         }
+    }
+    check
+}
+
+/// Finds under-claims. Experimental features count as declared when either channel has them; names that this version of
+/// Gateway API does not know are left alone.
+pub(super) fn published_is_declared(benches: &[Bench<'_>], options: &Options) -> CheckReport {
+    let mut check = CheckReport::new(
+        "published is declared",
+        "what the live class publishes in `status.supportedFeatures` is declared, so users are not refused what works",
+        "declare the feature for the version of that class, with the conformance report or the live class as evidence",
+    );
+    if options.published.is_empty() {
+        check.skipped = Some("no features of a live class are given (`Options::published`)".to_owned());
+        return check;
+    }
+    // The class is of one gateway; without a version to go by, that is the newest that the suite runs over.
+    let Some(newest) = benches.last() else { return check };
+    let declared: Vec<CapabilityName> = benches
+        .iter()
+        .filter(|bench| bench.version == newest.version)
+        .flat_map(|bench| bench.capabilities().names())
+        .collect();
+    let known = |name: &str| api::ALL.iter().any(|feature| feature.as_str() == name);
+    for name in options.published.iter().filter(|name| known(name)) {
+        check.case(declared.iter().any(|declared| declared.as_str() == name), || {
+            format!("{} {}: {name} is published and not declared", newest.module.metadata().name, newest.version)
+        });
     }
     check
 }

@@ -25,6 +25,7 @@ pub(super) fn run(module: &dyn GatewayModule, benches: &[Bench<'_>], options: &O
         capability::declared_is_emitted(benches),
         capability::undeclared_is_refused(benches),
         capability::withdrawn_is_refused(benches),
+        capability::published_is_declared(benches, options),
         security::in_force(benches),
         security::closed(benches),
         combinations::nothing_lost(benches),
