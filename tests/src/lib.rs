@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+pub mod conformance;
 pub mod contract;
 mod control_plane;
 mod error;
