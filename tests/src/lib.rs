@@ -25,6 +25,7 @@ pub mod contract;
 mod control_plane;
 mod error;
 pub mod samples;
+pub mod tables;
 
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};
