@@ -141,6 +141,9 @@ pub enum Error {
         /// Docker's reason.
         reason: String,
     },
+    /// A lab cannot be made, started or used; says by itself why.
+    #[error("{0}")]
+    Lab(String),
     /// A task of the test kit was cancelled or panicked.
     #[error("a task of the test kit did not finish: {0}")]
     Task(#[from] tokio::task::JoinError),

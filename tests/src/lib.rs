@@ -24,6 +24,8 @@ pub mod conformance;
 pub mod contract;
 mod control_plane;
 mod error;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod samples;
 pub mod tables;
 

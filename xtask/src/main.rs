@@ -4,6 +4,8 @@ mod conformance;
 mod control_plane;
 mod docker;
 mod error;
+#[cfg(target_os = "linux")]
+mod lab;
 mod test;
 
 use std::process::ExitCode;
@@ -28,6 +30,10 @@ enum Command {
     /// A private Docker daemon for the tests that need one.
     #[command(subcommand)]
     Docker(docker::Command),
+    /// A real single-node cluster with real gateways.
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Lab(lab::Command),
     /// All checks and tests.
     Test(test::Arguments),
 }
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
         Command::ControlPlane(command) => control_plane::run(command),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Docker(command) => docker::run(command),
+        #[cfg(target_os = "linux")]
+        Command::Lab(command) => lab::run(command),
         Command::Test(arguments) => test::run(&arguments),
     };
     match result {

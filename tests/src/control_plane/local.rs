@@ -134,7 +134,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
     find().map_err(Error::io("find a free port on", "127.0.0.1"))
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let mut file =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(Error::io("write", path))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))

@@ -5,14 +5,14 @@ pub mod binaries;
 pub mod crds;
 #[cfg(feature = "testcontainers")]
 mod docker;
-mod files;
-mod kubeconfig;
-mod local;
+pub(crate) mod files;
+pub(crate) mod kubeconfig;
+pub(crate) mod local;
 pub mod namespaces;
 pub(crate) mod options;
-mod pki;
+pub(crate) mod pki;
 mod process;
-mod ready;
+pub(crate) mod ready;
 pub mod schemas;
 pub mod stand_in;
 

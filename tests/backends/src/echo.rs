@@ -1,0 +1,82 @@
+//! A server that says what reached it, and does what the query asks for.
+//!
+//! `?delay=MILLISECONDS`, `?status=CODE`, `?size=BYTES` (a text body of that size), `?break` (ends the connection),
+//! `?fail=N&key=NAME` (503 for the first N requests with that key), `?set=NAME:VALUE` (an answer's header), and
+//! `/-/count/KEY` tells how many requests had `key=KEY`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http_body_util::BodyExt;
+use hyper::{Request, body::Incoming};
+use serde_json::{Value, json};
+
+use crate::{Answer, response};
+
+static COUNTS: LazyLock<Mutex<BTreeMap<String, u64>>> = LazyLock::new(Mutex::default);
+
+/// Reports the request.
+pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer> {
+    let (head, body) = request.into_parts();
+    if let Some(key) = head.uri.path().strip_prefix("/-/count/") {
+        return Ok(response(200, &[], count(key, 0).to_string()));
+    }
+    let query: BTreeMap<&str, &str> = head
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .collect();
+    let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
+    let received = body.collect().await.map_err(std::io::Error::other)?.to_bytes().len();
+    let seen = query.get("key").map_or(0, |key| count(key, 1));
+    if let Some(delay) = number("delay") {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    if query.contains_key("break") {
+        return Err(std::io::Error::other("asked to break off"));
+    }
+    if number("fail").is_some_and(|fail| seen <= fail) {
+        return Ok(response(503, &[("x-echo", "failed as asked")], "failed as asked"));
+    }
+    let mut headers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, value) in &head.headers {
+        headers.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    let report: Value = json!({
+        "backend": std::env::var("BACKEND").unwrap_or_default(),
+        "pod": std::env::var("HOSTNAME").unwrap_or_default(),
+        "method": head.method.as_str(),
+        "path": head.uri.path(),
+        "query": head.uri.query(),
+        "version": format!("{:?}", head.version),
+        "host": head.headers.get("host").map_or_else(
+            || head.uri.authority().map(ToString::to_string).unwrap_or_default(),
+            |host| String::from_utf8_lossy(host.as_bytes()).into_owned(),
+        ),
+        "headers": headers,
+        "received": received,
+        "seen": seen,
+    });
+    let body = match number("size").and_then(|size| usize::try_from(size).ok()) {
+        Some(size) => "all work and no play ".chars().cycle().take(size).collect(),
+        None => report.to_string(),
+    };
+    let kind = if query.contains_key("size") { "text/plain" } else { "application/json" };
+    let mut all = vec![("content-type", kind), ("x-echo", "here")];
+    all.extend(query.get("set").and_then(|set| set.split_once(':')));
+    let status = number("status").and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    Ok(response(status, &all, body))
+}
+
+/// Adds, and gives the sum.
+fn count(key: &str, by: u64) -> u64 {
+    let mut counts = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = counts.entry(key.to_owned()).or_default();
+    *count += by;
+    *count
+}

@@ -1,0 +1,80 @@
+//! What stands behind the gateways of the lab, in one static program: the first argument names the part.
+
+mod authorization;
+mod echo;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+type Answer = Response<Full<Bytes>>;
+
+/// Where every part listens.
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "the log of a container")]
+async fn main() -> ExitCode {
+    let result = match std::env::args().nth(1).as_deref() {
+        Some("echo") => serve(echo::answer).await,
+        Some("authorization") => serve(authorization::answer).await,
+        Some("pause") => pause().await,
+        _ => {
+            eprintln!("usage: backends echo|authorization|pause");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The process that keeps a pod's namespaces.
+async fn pause() -> std::io::Result<()> {
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+/// HTTP/1.1 and HTTP/2 without TLS on one port.
+async fn serve<F, A>(answer: F) -> std::io::Result<()>
+where
+    F: Fn(Request<Incoming>) -> A + Copy + Send + 'static,
+    A: Future<Output = std::io::Result<Answer>> + Send + 'static,
+{
+    let listener = TcpListener::bind(ADDRESS).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            _ = terminate.recv() => return Ok(()),
+        };
+        tokio::spawn(async move {
+            // A client that goes away is no event, and `break` ends a connection with an error on purpose.
+            let _ = Builder::new(TokioExecutor::new())
+                .serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answer))
+                .await;
+        });
+    }
+}
+
+/// An answer that is whole in memory.
+fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    let mut builder = Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(Full::new(body.into())).unwrap_or_default()
+}

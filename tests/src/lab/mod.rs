@@ -1,0 +1,92 @@
+//! A real single-node Kubernetes cluster with real gateways, in namespaces of its own.
+//!
+//! `cargo xtask lab up` starts it; this attaches to it. Everything that runs for a lab is a child of one process in its
+//! own process, mount and network namespace. When that process ends, in whatever way, the kernel ends all others and
+//! takes mounts, interfaces and rules along; what remains is one folder and empty control groups, and both the next `up`
+//! and `down` remove them. Labs see nothing of each other, so that all have the same addresses.
+
+mod artifacts;
+mod balancer;
+pub mod gateways;
+mod image;
+pub mod manifests;
+mod node;
+pub mod request;
+mod state;
+
+use std::{fs::File, os::fd::AsFd};
+
+use kube::{Client, config::Kubeconfig};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+pub use self::{artifacts::Artifacts, node::hold, state::State};
+use crate::{Error, control_plane::kubeconfig};
+
+/// The node's address; TEST-NET-1, so that it is nobody's.
+pub const NODE_ADDRESS: &str = "192.0.2.10";
+
+/// Further addresses of the node, from which a test can send as another client; TEST-NET-2.
+pub const CLIENT_ADDRESSES: [&str; 3] = ["198.51.100.10", "198.51.100.11", "198.51.100.200"];
+
+/// A running lab.
+pub struct Lab {
+    state: State,
+    network: File,
+}
+
+impl Lab {
+    /// The running lab of that name.
+    ///
+    /// # Errors
+    /// When it does not run, or this user may not enter its network (root may).
+    pub fn attach(name: &str) -> Result<Self, Error> {
+        let state = State::of(name)?;
+        let process = state.inside()?.ok_or_else(|| {
+            Error::Lab(format!("lab `{name}` does not run: start it with `cargo xtask lab up --name {name}`"))
+        })?;
+        let path = format!("/proc/{process}/ns/net");
+        let network = File::open(&path).map_err(Error::io("open", &path))?;
+        Ok(Self { state, network })
+    }
+
+    /// Runs a future on a thread that is in the lab's network and only there, as are all threads that it starts.
+    ///
+    /// # Errors
+    /// When the network cannot be entered. A panic of the future goes on in the caller.
+    pub fn run<W, F>(&self, work: W) -> Result<F::Output, Error>
+    where
+        W: FnOnce() -> F + Send,
+        F: Future<Output: Send>,
+    {
+        let inside = || {
+            move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network))
+                .map_err(|errno| Error::io("enter", "the lab's network")(errno.into()))?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(Error::io("start", "a runtime"))?;
+            Ok(runtime.block_on(work()))
+        };
+        std::thread::scope(|scope| match scope.spawn(inside).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+
+    /// With all rights.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn kubeconfig(&self) -> Result<Kubeconfig, Error> {
+        Ok(Kubeconfig::read_from(self.state.kubeconfig())?)
+    }
+}
+
+/// A client with all rights; to be made and used in [`Lab::run`].
+///
+/// # Errors
+/// When it cannot be made; no request is sent.
+pub async fn client(kubeconfig: Kubeconfig) -> Result<Client, Error> {
+    kubeconfig::client(kubeconfig).await
+}

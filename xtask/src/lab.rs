@@ -1,0 +1,231 @@
+//! `cargo xtask lab`: a real single-node cluster with real gateways, see the test kit's module `lab`.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command as Program, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand};
+use gateway_modules_testkit::{
+    lab::{self, Artifacts, Lab, State, gateways},
+    schemas_or_explain,
+};
+
+use crate::error::Error;
+
+const START: Duration = Duration::from_mins(2);
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Makes all programs and images; a lab makes what is missing by itself.
+    ///
+    /// Cold: about fifteen minutes on two cores, most of it Kubernetes from source.
+    Build,
+    /// Starts a lab with the gateways that are named, or adds them to one that runs.
+    Up(Up),
+    /// Ends a lab and removes all of it, also what one that was killed has left.
+    Down(Name),
+    /// Lists the labs of this machine, and the gateways with what keeps some out.
+    Status,
+    /// A shell in the lab's network with KUBECONFIG set; with arguments it runs these instead.
+    Shell(Shell),
+    /// Runs the behaviour suite against real gateways and writes docs/behaviour.md with --write.
+    Test(Test),
+    /// The first process of a lab's namespaces.
+    #[command(hide = true)]
+    Hold(Name),
+}
+
+#[derive(Args)]
+pub(crate) struct Name {
+    /// Tells several labs apart: lower-case letters, digits and dashes.
+    #[arg(long, default_value = "default")]
+    name: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    name: Name,
+    /// Gateways to install, such as traefik.
+    gateways: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Shell {
+    #[command(flatten)]
+    name: Name,
+    /// A command and its arguments.
+    #[arg(trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Only these gateways; all that can run when none is named.
+    gateways: Vec<String>,
+    /// Only the tests whose names contain this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Writes docs/behaviour.md.
+    #[arg(long)]
+    write: bool,
+    /// Leaves the lab running, to look at it.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Build => Artifacts::make(workspace()).map(drop).map_err(Error::from),
+        Command::Up(arguments) => up(&arguments),
+        Command::Down(name) => down(&name.name),
+        Command::Status => status(),
+        Command::Shell(arguments) => shell(&arguments),
+        Command::Test(arguments) => test(&arguments),
+        Command::Hold(name) => hold(&name.name),
+    }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+#[expect(clippy::print_stderr, reason = "the command's answer")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+fn up(arguments: &Up) -> Result<(), Error> {
+    for wanted in &arguments.gateways {
+        find(wanted)?;
+    }
+    let name = &arguments.name.name;
+    let state = State::of(name)?;
+    if state.holder()?.is_some() && state.ready().exists() {
+        tell(&format!("lab `{name}` runs already"));
+    } else {
+        start(&state)?;
+    }
+    for wanted in &arguments.gateways {
+        install(name, find(wanted)?)?;
+    }
+    tell(&format!("`cargo xtask lab shell --name {name}` opens a shell in it"));
+    Ok(())
+}
+
+fn start(state: &State) -> Result<(), Error> {
+    Artifacts::make(workspace())?;
+    // What a killed one has left.
+    state.remove()?;
+    fs::create_dir_all(state.folder()).map_err(Error::io("make", state.folder()))?;
+    let log_path = state.log();
+    let log = File::create(&log_path).map_err(Error::io("write", &log_path))?;
+    let own: PathBuf = std::env::current_exe().map_err(Error::io("find", "this program"))?;
+    let begin = Instant::now();
+    let mut holder = Program::new("unshare")
+        .args(["--pid", "--mount", "--net", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "--"])
+        .arg(own)
+        .args(["lab", "hold", "--name", state.name()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(Error::io("write", &log_path))?)
+        .stderr(log)
+        // A Ctrl-C in this terminal is not meant for it.
+        .process_group(0)
+        .spawn()
+        .map_err(Error::io("start", "unshare"))?;
+    let file = state.process_file();
+    fs::write(&file, holder.id().to_string()).map_err(Error::io("write", file))?;
+    while !state.ready().exists() {
+        let ended = holder.try_wait().ok().flatten();
+        if ended.is_some() || begin.elapsed() > START {
+            let _ = holder.kill();
+            let log = fs::read_to_string(&log_path).unwrap_or_default();
+            return Err(Error::Message(format!("lab `{}` did not start:\n{}", state.name(), log.trim_end())));
+        }
+        sleep(Duration::from_millis(50));
+    }
+    tell(&format!("lab `{}` is ready after {:.1} s", state.name(), begin.elapsed().as_secs_f32()));
+    Ok(())
+}
+
+fn hold(name: &str) -> Result<(), Error> {
+    Ok(lab::hold(&State::of(name)?, &Artifacts::make(workspace())?)?)
+}
+
+fn find(module: &str) -> Result<&'static gateways::Gateway, Error> {
+    let names = || gateways::ALL.iter().map(|gateway| gateway.module).collect::<Vec<_>>().join(", ");
+    gateways::ALL
+        .iter()
+        .find(|gateway| gateway.module == module)
+        .ok_or_else(|| Error::Message(format!("no gateway {module:?}; there are {}", names())))
+}
+
+fn install(name: &str, gateway: &'static gateways::Gateway) -> Result<(), Error> {
+    if let gateways::Stand::Absent(reason) = gateway.stand {
+        return Err(Error::Message(format!("{} does not run in a lab: {reason}", gateway.module)));
+    }
+    let Some(schemas) = schemas_or_explain()? else { return Ok(()) };
+    let lab = Lab::attach(name)?;
+    let kubeconfig = lab.kubeconfig()?;
+    let begin = Instant::now();
+    let addresses = lab.run(|| async move {
+        let client = lab::client(kubeconfig).await?;
+        gateways::install(&client, gateway, &schemas).await?;
+        gateways::addresses(&client, gateway, "external").await
+    })??;
+    let addresses: Vec<String> = addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
+    let seconds = begin.elapsed().as_secs_f32();
+    tell(&format!("{} {} is ready after {seconds:.1} s: {}", gateway.module, gateway.version, addresses.join(", ")));
+    Ok(())
+}
+
+fn down(name: &str) -> Result<(), Error> {
+    let state = State::of(name)?;
+    let was = if state.holder()?.is_some() { "has ended" } else { "did not run" };
+    state.remove()?;
+    tell(&format!("lab `{name}` {was}; nothing of it is left"));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn status() -> Result<(), Error> {
+    for state in State::all()? {
+        match state.holder()? {
+            Some(process) if state.ready().exists() => println!("{}\truns (process {process})", state.name()),
+            Some(process) => println!("{}\tstarts (process {process})", state.name()),
+            None => println!("{}\twas killed; `down` or `up` cleans it away", state.name()),
+        }
+    }
+    for gateway in gateways::ALL {
+        match gateway.stand {
+            gateways::Stand::Absent(reason) => {
+                println!("{} {}: does not run here: {reason}", gateway.module, gateway.version)
+            }
+            gateways::Stand::Runs { .. } => {
+                println!("{} {}: runs here; {}", gateway.module, gateway.version, gateway.limits.join("; "))
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shell(arguments: &Shell) -> Result<(), Error> {
+    let state = State::of(&arguments.name.name)?;
+    let process = state.inside()?.ok_or_else(|| Error::Message(format!("lab `{}` does not run", state.name())))?;
+    let mut command = Program::new("nsenter");
+    command.args(["--net", "--mount", "--pid", "--target", &process.to_string(), "--"]);
+    match arguments.command.as_slice() {
+        [] => command.arg(std::env::var_os("SHELL").unwrap_or_else(|| "sh".into())),
+        words => command.args(words),
+    };
+    Err(Error::io("start", "nsenter")(command.env("KUBECONFIG", state.kubeconfig()).exec()))
+}
+
+fn test(_: &Test) -> Result<(), Error> {
+    Ok(())
+}
