@@ -6,6 +6,7 @@
 //! and `down` remove them. Labs see nothing of each other, so that all have the same addresses.
 
 mod artifacts;
+pub mod backends;
 mod balancer;
 pub mod gateways;
 mod image;

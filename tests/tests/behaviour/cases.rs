@@ -1,0 +1,382 @@
+//! One body per policy kind: what an intent says, and the requests that show it, with their boundaries.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use gateway_modules::core::intent::policies::PolicyKind;
+use gateway_modules_testkit::lab::CLIENT_ADDRESSES;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, Shown, expect, send};
+
+/// The cases: kind, form, what is laid over the usual endpoint, and the body that shows it.
+pub const CASES: &[(PolicyKind, &str, fn() -> Value)] = &[
+    (PolicyKind::HeaderModification, "set, add, remove", || {
+        json!({"policies": {"headerModification": {
+            "request": {"set": [{"name": "X-Tenant", "value": "shop"}], "add": [{"name": "X-Via", "value": "gateway"}], "remove": ["X-Debug"]},
+            "response": {"set": [{"name": "X-Served", "value": "yes"}], "remove": ["X-Internal"]},
+        }}})
+    }),
+    (PolicyKind::UrlRewrite, "prefix", || {
+        json!({"rules": [{"name": "v1", "matches": [{"path": {"prefix": "/v1"}}]}],
+            "policies": {"urlRewrite": {"path": {"replacePrefixMatch": "/v2"}}}})
+    }),
+    (PolicyKind::Redirect, "scheme", || json!({"policies": {"redirect": {"scheme": "https", "statusCode": 301}}})),
+    (PolicyKind::DirectResponse, "body", || json!({"policies": {"directResponse": {"status": 410, "body": "gone"}}})),
+    (
+        PolicyKind::Mirror,
+        "whole",
+        || json!({"policies": {"mirror": {"backends": [{"service": "shadow", "port": 8080}]}}}),
+    ),
+    (
+        PolicyKind::TrafficSplit,
+        "1:3",
+        || json!({"rules": [{"name": "all", "backends": [{"service": "api", "weight": 1}, {"service": "other", "weight": 3}]}]}),
+    ),
+    (PolicyKind::Cors, "one origin", || {
+        json!({"policies": {"cors": {"allowOrigins": ["https://www.example.com"], "allowMethods": ["GET", "POST"],
+            "allowHeaders": ["Content-Type"], "maxAge": "10m"}}})
+    }),
+    (PolicyKind::Compression, "gzip", || json!({"policies": {"compression": {"algorithms": ["Gzip"]}}})),
+    (PolicyKind::BodySizeLimit, "1Ki", || json!({"policies": {"bodySizeLimit": {"max": "1Ki"}}})),
+    (PolicyKind::Timeout, "one try", || json!({"policies": {"timeouts": {"backendRequest": "500ms"}}})),
+    (PolicyKind::Retry, "503", || json!({"policies": {"retry": {"attempts": 2, "codes": [503]}}})),
+    (PolicyKind::CircuitBreaking, "2 requests", || json!({"policies": {"circuitBreaking": {"maxRequests": 2}}})),
+    (PolicyKind::ConnectionLimit, "2", || json!({"policies": {"connectionLimit": {"max": 2}}})),
+    (
+        PolicyKind::LoadBalancing,
+        "round robin",
+        || json!({"policies": {"loadBalancing": {"algorithm": {"roundRobin": {}}}}}),
+    ),
+    (
+        PolicyKind::SessionAffinity,
+        "cookie",
+        || json!({"policies": {"sessionAffinity": {"cookie": {"name": "session"}}}}),
+    ),
+    (PolicyKind::RateLimitLocal, "5 in 10 s", || json!({"policies": {"rateLimit": {"requests": 5, "per": "10s"}}})),
+    (
+        PolicyKind::RateLimitLocal,
+        "by client",
+        || json!({"policies": {"rateLimit": {"requests": 5, "per": "10s", "key": {"clientIp": {}}}}}),
+    ),
+    (PolicyKind::BasicAuth, "users", || json!({"policies": {"basicAuth": {"credentials": {"name": "users"}}}})),
+    (PolicyKind::ExternalAuthorization, "HTTP", || {
+        json!({"policies": {"externalAuthorization": {"protocol": "HTTP", "service": "authorization", "port": 8080,
+            "allowedHeaders": ["X-Token"], "backendHeaders": ["X-User"]}}})
+    }),
+    (PolicyKind::IpAccess, "allow", || json!({"policies": {"ipAccess": {"allow": ["198.51.100.10/31"]}}})),
+    (PolicyKind::IpAccess, "deny", || json!({"policies": {"ipAccess": {"deny": ["198.51.100.10/31"]}}})),
+    (PolicyKind::Jwt, "remote keys", || {
+        json!({"policies": {"jwt": {"issuer": "https://issuer.example.com", "audiences": ["shop"],
+            "jwks": {"remote": {"url": "https://issuer.example.com/keys"}}}}})
+    }),
+    (
+        PolicyKind::ApiKey,
+        "header",
+        || json!({"policies": {"apiKey": {"location": {"header": "X-Api-Key"}, "credentials": {"name": "users"}}}}),
+    ),
+    (
+        PolicyKind::FaultInjection,
+        "abort",
+        || json!({"policies": {"faultInjection": {"abort": {"status": 503, "percent": 100}}}}),
+    ),
+];
+
+/// The requests for a kind; what they have shown, for the table.
+pub async fn show(scene: &Scene, kind: PolicyKind, form: &str, host: &str) -> Shown {
+    match (kind, form) {
+        (PolicyKind::HeaderModification, _) => headers(scene, host).await,
+        (PolicyKind::UrlRewrite, _) => rewrite(scene, host).await,
+        (PolicyKind::Redirect, _) => redirect(scene, host).await,
+        (PolicyKind::DirectResponse, _) => direct(scene, host).await,
+        (PolicyKind::Mirror, _) => mirror(scene, host).await,
+        (PolicyKind::TrafficSplit, _) => split(scene, host).await,
+        (PolicyKind::Cors, _) => cors(scene, host).await,
+        (PolicyKind::Compression, _) => compression(scene, host).await,
+        (PolicyKind::BodySizeLimit, _) => body_size(scene, host).await,
+        (PolicyKind::Timeout, _) => timeout(scene, host).await,
+        (PolicyKind::Retry, _) => retry(scene, host).await,
+        (PolicyKind::CircuitBreaking | PolicyKind::ConnectionLimit, _) => in_flight(scene, host).await,
+        (PolicyKind::LoadBalancing, _) => plain(scene, host).await,
+        (PolicyKind::SessionAffinity, _) => affinity(scene, host).await,
+        (PolicyKind::RateLimitLocal, "by client") => rate_by_client(scene, host).await,
+        (PolicyKind::RateLimitLocal, _) => rate(scene, host).await,
+        (PolicyKind::BasicAuth, _) => basic(scene, host).await,
+        (PolicyKind::ExternalAuthorization, _) => external(scene, host).await,
+        (PolicyKind::IpAccess, form) => addresses(scene, host, form == "allow").await,
+        _ => Err("declared, and the suite has no requests that would show it".to_owned()),
+    }
+}
+
+async fn headers(scene: &Scene, host: &str) -> Shown {
+    let get = scene.get(host, "/?set=X-Internal:secret").header("x-tenant", "forged").header("x-via", "client");
+    let answer = send(&get.header("x-debug", "1")).await?;
+    let report = answer.report();
+    let seen = &report["headers"];
+    expect(seen["x-tenant"] == json!(["shop"]), "set replaces what the client sent", seen)?;
+    let via: Vec<&str> = seen["x-via"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    expect(via == ["client", "gateway"], "add keeps what the client sent", &via)?;
+    expect(seen["x-debug"].is_null(), "removed towards the backend", seen)?;
+    expect(answer.header("x-served") == Some("yes"), "set in the answer", &answer.headers)?;
+    expect(answer.header("x-internal").is_none(), "removed from the answer", &answer.headers)?;
+    Ok("set, add and remove in requests, set and remove in answers, values byte for byte".to_owned())
+}
+
+async fn rewrite(scene: &Scene, host: &str) -> Shown {
+    for (path, expected) in [("/v1", "/v2"), ("/v1/", "/v2/"), ("/v1/a%20b?x=1", "/v2/a%20b")] {
+        let answer = send(&scene.get(host, path)).await?;
+        expect(answer.report()["path"] == expected, &format!("{path} becomes {expected}"), &answer.report()["path"])?;
+    }
+    let other = send(&scene.get(host, "/v10")).await?;
+    expect(other.status == 404, "/v10 is not under /v1", &other.status)?;
+    Ok("prefix with and without rest, escapes kept, /v10 not matched".to_owned())
+}
+
+async fn redirect(scene: &Scene, host: &str) -> Shown {
+    let answer = send(&scene.get(host, "/a/b?c=d")).await?;
+    expect(answer.status == 301, "status 301", &answer.status)?;
+    let location = answer.header("location").unwrap_or_default().to_owned();
+    expect(location == format!("https://{host}/a/b?c=d"), "the same place by https", &location)?;
+    Ok(format!("301 to {location}"))
+}
+
+async fn direct(scene: &Scene, host: &str) -> Shown {
+    let answer = send(&scene.get(host, "/")).await?;
+    expect(answer.status == 410 && &answer.body[..] == b"gone", "410 gone", &answer)?;
+    Ok("410 with the body".to_owned())
+}
+
+async fn mirror(scene: &Scene, host: &str) -> Shown {
+    for _ in 0..20 {
+        let answer = send(&scene.get(host, "/?key=mirror")).await?;
+        expect(answer.report()["backend"] == "api", "the answer is the backend's", &answer.report())?;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let copies = scene.count("shadow", "mirror").await?;
+    expect(copies == 20, "20 copies of 20 requests", &copies)?;
+    Ok("20 of 20 requests copied, answers from the backend".to_owned())
+}
+
+async fn split(scene: &Scene, host: &str) -> Shown {
+    let mut one = 0_u32;
+    for _ in 0..200 {
+        let answer = send(&scene.get(host, "/")).await?;
+        expect(answer.status == 200, "status 200", &answer.status)?;
+        one += u32::from(answer.report()["backend"] == "api");
+    }
+    // 200 draws with p = 1/4: mean 50, deviation 6.1; five deviations on each side.
+    expect((20..=80).contains(&one), "a quarter of 200, within the binomial bound", &one)?;
+    Ok(format!("{one} and {} of 200", 200 - one))
+}
+
+async fn cors(scene: &Scene, host: &str) -> Shown {
+    const GOOD: &str = "https://www.example.com";
+    let preflight = |origin: &str| {
+        scene
+            .get(host, "/")
+            .method(Method::OPTIONS)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type")
+    };
+    let good = send(&preflight(GOOD)).await?;
+    expect(good.status == 200 || good.status == 204, "the preflight succeeds", &good)?;
+    expect(!good.reached_backend(), "the gateway answers the preflight", &good)?;
+    expect(good.header("access-control-allow-origin") == Some(GOOD), "the origin is allowed", &good.headers)?;
+    let methods = good.header("access-control-allow-methods").unwrap_or_default();
+    expect(methods.contains("POST"), "the method is allowed", &good.headers)?;
+    expect(good.header("access-control-max-age") == Some("600"), "for ten minutes", &good.headers)?;
+    let bad = send(&preflight("https://evil.example.com")).await?;
+    expect(bad.header("access-control-allow-origin").is_none(), "another origin is not allowed", &bad.headers)?;
+    let plain = send(&scene.get(host, "/").header("origin", GOOD)).await?;
+    let allowed = plain.status == 200 && plain.header("access-control-allow-origin") == Some(GOOD);
+    expect(allowed, "a request of the origin is answered with its name", &plain)?;
+    let forged = send(&scene.get(host, "/").header("origin", "https://www.example.com.evil.example")).await?;
+    expect(forged.header("access-control-allow-origin").is_none(), "a longer origin is another", &forged.headers)?;
+    Ok("preflight and request of the origin allowed, two others not".to_owned())
+}
+
+async fn compression(scene: &Scene, host: &str) -> Shown {
+    let large = scene.get(host, "/?size=20000");
+    let zipped = send(&large.clone().header("accept-encoding", "gzip")).await?;
+    expect(zipped.header("content-encoding") == Some("gzip"), "gzip when it is asked for", &zipped.headers)?;
+    expect(zipped.body.len() < 20_000 && zipped.body.starts_with(&[0x1f, 0x8b]), "a gzip body", &zipped.body.len())?;
+    let plain = send(&large).await?;
+    expect(
+        plain.header("content-encoding").is_none() && plain.body.len() == 20_000,
+        "plain otherwise",
+        &plain.headers,
+    )?;
+    Ok(format!("20000 bytes as {}, plain without Accept-Encoding", zipped.body.len()))
+}
+
+async fn body_size(scene: &Scene, host: &str) -> Shown {
+    let of = |size: usize| scene.get(host, "/").method(Method::POST).body(vec![b'a'; size]);
+    let fits = send(&of(1024)).await?;
+    expect(fits.status == 200 && fits.report()["received"] == 1024, "1024 bytes pass", &fits)?;
+    let over = send(&of(1025)).await?;
+    expect(over.status == 413 && !over.reached_backend(), "1025 bytes are refused with 413", &over.status)?;
+    Ok("1024 bytes pass, 1025 get 413".to_owned())
+}
+
+async fn timeout(scene: &Scene, host: &str) -> Shown {
+    let under = send(&scene.get(host, "/?delay=300")).await?;
+    expect(under.status == 200, "300 ms pass", &under.status)?;
+    let over = send(&scene.get(host, "/?delay=2000")).await?;
+    expect(over.status == 504, "2 s are cut off with 504", &over.status)?;
+    let took = over.took.as_millis();
+    expect((450..1500).contains(&took), "cut off after 500 ms", &took)?;
+    Ok(format!("300 ms pass, 2 s get 504 after {took} ms"))
+}
+
+async fn retry(scene: &Scene, host: &str) -> Shown {
+    let mended = send(&scene.get(host, "/?fail=2&key=mended")).await?;
+    expect(mended.status == 200, "the third try succeeds", &mended.status)?;
+    let tries = scene.count("api", "mended").await?;
+    expect(tries == 3, "three tries at the backend", &tries)?;
+    let broken = send(&scene.get(host, "/?fail=9&key=broken")).await?;
+    expect(broken.status == 503, "the last answer is given", &broken.status)?;
+    let tries = scene.count("api", "broken").await?;
+    expect(tries == 3, "two retries and no more", &tries)?;
+    let other = send(&scene.get(host, "/?status=500&key=other")).await?;
+    let tries = scene.count("api", "other").await?;
+    expect(other.status == 500 && tries == 1, "500 is not retried", &(other.status, tries))?;
+    Ok("2 retries: 3 tries counted at the backend, 500 tried once".to_owned())
+}
+
+async fn in_flight(scene: &Scene, host: &str) -> Shown {
+    let slow = scene.get(host, "/?delay=1500");
+    let start = Instant::now();
+    let answers = futures::future::join_all((0..6).map(|_| send(&slow))).await;
+    let mut statuses: Vec<u16> = Vec::new();
+    for answer in answers {
+        statuses.push(answer?.status);
+    }
+    statuses.sort_unstable();
+    expect(start.elapsed() < Duration::from_secs(10), "nobody waits for long", &start.elapsed())?;
+    expect(statuses.iter().filter(|status| **status == 200).count() == 2, "2 of 6 at once pass", &statuses)?;
+    expect(statuses.iter().all(|status| [200, 429, 503].contains(status)), "the others are refused", &statuses)?;
+    let after = send(&scene.get(host, "/")).await?;
+    expect(after.status == 200, "free again afterwards", &after.status)?;
+    Ok(format!("6 at once: {statuses:?}"))
+}
+
+async fn plain(scene: &Scene, host: &str) -> Shown {
+    for _ in 0..20 {
+        let answer = send(&scene.get(host, "/")).await?;
+        expect(answer.status == 200, "status 200", &answer.status)?;
+    }
+    Ok("served; the order over several replicas is not shown".to_owned())
+}
+
+async fn affinity(scene: &Scene, host: &str) -> Shown {
+    let first = send(&scene.get(host, "/")).await?;
+    let cookie = first.header("set-cookie").unwrap_or_default().to_owned();
+    expect(cookie.starts_with("session="), "a cookie of that name", &first.headers)?;
+    let pair = cookie.split(';').next().unwrap_or_default();
+    let again = send(&scene.get(host, "/").header("cookie", pair)).await?;
+    expect(again.report()["pod"] == first.report()["pod"], "the same pod", &again.report()["pod"])?;
+    Ok("cookie given and followed (one replica)".to_owned())
+}
+
+async fn rate(scene: &Scene, host: &str) -> Shown {
+    // The bucket is full again: the requests that waited for the route have emptied it in part.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let mut statuses = Vec::new();
+    for number in 0..8 {
+        // A header does not choose another bucket.
+        let get = scene.get(host, "/").header("x-forwarded-for", &format!("192.0.2.{number}"));
+        statuses.push(send(&get).await?.status);
+    }
+    expect(statuses == [200, 200, 200, 200, 200, 429, 429, 429], "five pass, the sixth does not", &statuses)?;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    let later = [send(&scene.get(host, "/")).await?.status, send(&scene.get(host, "/")).await?.status];
+    Ok(format!("{statuses:?}, after 2.2 s {later:?}"))
+}
+
+async fn rate_by_client(scene: &Scene, host: &str) -> Shown {
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let mut all = Vec::new();
+    for address in &CLIENT_ADDRESSES[..2] {
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            let get = scene.get(host, "/").from(parse(address)?).header("x-forwarded-for", "192.0.2.77");
+            statuses.push(send(&get).await?.status);
+        }
+        expect(statuses == [200, 200, 200, 200, 200, 429], "five of each client pass", &statuses)?;
+        all.push(statuses);
+    }
+    Ok(format!("two clients: {all:?}"))
+}
+
+async fn basic(scene: &Scene, host: &str) -> Shown {
+    // alice:wonderland, alice:wonderlanD, alicE:wonderland, and no colon at all.
+    let cases = [
+        (Some("Basic YWxpY2U6d29uZGVybGFuZA=="), 200),
+        (Some("Basic YWxpY2U6d29uZGVybGFuRA=="), 401),
+        (Some("Basic YWxpY0U6d29uZGVybGFuZA=="), 401),
+        (Some("Basic YWxpY2U="), 401),
+        (Some("Bearer YWxpY2U6d29uZGVybGFuZA=="), 401),
+        (None, 401),
+    ];
+    for (credentials, expected) in cases {
+        let mut get = scene.get(host, "/");
+        if let Some(credentials) = credentials {
+            get = get.header("authorization", credentials);
+        }
+        let answer = send(&get).await?;
+        expect(answer.status == expected, &format!("{credentials:?} gets {expected}"), &answer.status)?;
+        expect(answer.reached_backend() == (expected == 200), "only the right one reaches the backend", &answer)?;
+        let challenge = answer.header("www-authenticate").is_some_and(|value| value.starts_with("Basic"));
+        expect(challenge == (expected == 401), "a refusal asks for credentials", &answer.headers)?;
+    }
+    Ok("right password 200; wrong password, wrong user, no colon, other scheme, none 401".to_owned())
+}
+
+async fn external(scene: &Scene, host: &str) -> Shown {
+    let right = send(&scene.get(host, "/").header("x-token", "right").header("x-user", "forged")).await?;
+    expect(right.status == 200, "the right token passes", &right.status)?;
+    let user = &right.report()["headers"]["x-user"];
+    expect(*user == json!(["somebody"]), "the service's header reaches the backend, the client's does not", user)?;
+    for token in [Some("wrong"), None] {
+        let mut get = scene.get(host, "/");
+        if let Some(token) = token {
+            get = get.header("x-token", token);
+        }
+        let answer = send(&get).await?;
+        let refused = answer.status == 401 && !answer.reached_backend();
+        expect(refused, &format!("token {token:?} is refused"), &answer.status)?;
+    }
+    Ok("right token 200 with the service's header, wrong and none 401".to_owned())
+}
+
+async fn addresses(scene: &Scene, host: &str, allow: bool) -> Shown {
+    // The block 198.51.100.10/31 holds .10 and .11.
+    for (address, within) in CLIENT_ADDRESSES.iter().zip([true, true, false]) {
+        let expected = if within == allow { 200 } else { 403 };
+        // A header chooses no address.
+        for forged in [None, Some("198.51.100.10"), Some("198.51.100.200")] {
+            let mut get = scene.get(host, "/").from(parse(address)?);
+            if let Some(forged) = forged {
+                get = get.header("x-forwarded-for", forged).header("x-real-ip", forged);
+            }
+            let answer = send(&get).await?;
+            expect(answer.status == expected, &format!("{address} with {forged:?} gets {expected}"), &answer.status)?;
+        }
+    }
+    Ok("both edges of the block and one outside, forged headers change nothing".to_owned())
+}
+
+fn parse(address: &str) -> Shown<IpAddr> {
+    address.parse().map_err(|_| "no address".to_owned())
+}
