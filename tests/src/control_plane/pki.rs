@@ -34,7 +34,8 @@ impl Authority {
     /// For the API server, under every name by which clients of a test reach it.
     pub(crate) fn server(&self) -> Result<Pair, Error> {
         let names =
-            ["127.0.0.1", "::1", "localhost", "10.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+            // The last is the node of a lab.
+            ["127.0.0.1", "::1", "localhost", "10.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "192.0.2.10"];
         let mut params = CertificateParams::new(names.map(str::to_owned))?;
         params.distinguished_name = name("kube-apiserver", None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

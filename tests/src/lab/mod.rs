@@ -26,7 +26,7 @@ use crate::{Error, control_plane::kubeconfig};
 /// The node's address; TEST-NET-1, so that it is nobody's.
 pub const NODE_ADDRESS: &str = "192.0.2.10";
 
-/// Further addresses of the node, from which a test can send as another client; TEST-NET-2.
+/// Addresses of clients, for tests to send from; TEST-NET-2.
 pub const CLIENT_ADDRESSES: [&str; 3] = ["198.51.100.10", "198.51.100.11", "198.51.100.200"];
 
 /// A running lab.
@@ -45,12 +45,14 @@ impl Lab {
         let process = state.inside()?.ok_or_else(|| {
             Error::Lab(format!("lab `{name}` does not run: start it with `cargo xtask lab up --name {name}`"))
         })?;
-        let path = format!("/proc/{process}/ns/net");
+        // The lab has a mount namespace of its own.
+        let path = format!("/proc/{process}/root/run/netns/{}", node::CLIENT_NETWORK);
         let network = File::open(&path).map_err(Error::io("open", &path))?;
         Ok(Self { state, network })
     }
 
-    /// Runs a future on a thread that is in the lab's network and only there, as are all threads that it starts.
+    /// Runs a future on a thread that is in the network of the lab's clients and only there, as are all threads that it
+    /// starts.
     ///
     /// # Errors
     /// When the network cannot be entered. A panic of the future goes on in the caller.

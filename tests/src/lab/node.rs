@@ -35,6 +35,8 @@ const START: Duration = Duration::from_secs(90);
 const NODE: &str = "node";
 /// The API server's certificate names the first address of this range.
 const CLUSTER_DNS: &str = "10.0.0.53";
+/// Where clients are, as `ip netns` names it.
+pub(super) const CLIENT_NETWORK: &str = "clients";
 const POD_RANGE: &str = "10.244.0.0/24";
 const API_PORT: u16 = 6443;
 
@@ -78,21 +80,27 @@ fn private_folders(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A pair of interfaces carries the node's addresses and a way out that leads nowhere.
+/// The node's interface leads to a network of clients, which is all that the lab has of a world outside. A client on the
+/// node itself would not do: kube-proxy hides the addresses of those.
 fn network() -> Result<(), Error> {
     let ip = |arguments: &str| {
         let mut command = Command::new("ip");
         command.args(arguments.split_whitespace());
         artifacts::run(command, "set up the lab's network")
     };
+    ip(&format!("netns add {CLIENT_NETWORK}"))?;
     ip("link set lo up")?;
-    ip("link add node0 type veth peer name node1")?;
+    ip(&format!("link add node0 type veth peer name client0 netns {CLIENT_NETWORK}"))?;
     ip(&format!("address add {NODE_ADDRESS}/24 dev node0"))?;
-    for address in CLIENT_ADDRESSES {
-        ip(&format!("address add {address}/32 dev node0"))?;
-    }
-    ip("link set node1 up")?;
     ip("link set node0 up")?;
+    let client = |arguments: &str| ip(&format!("-n {CLIENT_NETWORK} {arguments}"));
+    client("link set lo up")?;
+    client("address add 192.0.2.1/24 dev client0")?;
+    for address in CLIENT_ADDRESSES {
+        client(&format!("address add {address}/32 dev client0"))?;
+    }
+    client("link set client0 up")?;
+    client(&format!("route replace default via {NODE_ADDRESS} dev client0"))?;
     ip("route replace default via 192.0.2.1 dev node0")?;
     let forward = "/proc/sys/net/ipv4/ip_forward";
     fs::write(forward, "1").map_err(Error::io("write", forward))
@@ -107,7 +115,7 @@ impl Node<'_> {
     async fn start(&mut self, state: &State, artifacts: &Artifacts) -> Result<Client, Error> {
         let authority = Authority::new()?;
         self.write_files(&authority, state)?;
-        let access = Access::new(authority, format!("https://127.0.0.1:{API_PORT}"));
+        let access = Access::new(authority, format!("https://{NODE_ADDRESS}:{API_PORT}"));
         let kubeconfig = access.admin()?;
         let text = serde_json::to_string_pretty(&kubeconfig).map_err(|error| Error::Lab(error.to_string()))?;
         write_private(&state.kubeconfig(), &text)?;

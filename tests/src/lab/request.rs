@@ -97,7 +97,7 @@ impl Get {
         self
     }
 
-    /// From an address of the node, such as one of [`CLIENT_ADDRESSES`](super::CLIENT_ADDRESSES).
+    /// From an address of a client, one of one of [`CLIENT_ADDRESSES`](super::CLIENT_ADDRESSES).
     #[must_use]
     pub fn from(mut self, address: std::net::IpAddr) -> Self {
         self.from = Some(address);
