@@ -34,7 +34,7 @@ impl Cilium {
                 // The chart makes it (`templates/cilium-gateway-api-class.yaml`).
                 default_class: Some("cilium"),
                 default_namespace: "kube-system",
-                // 1.21 is not released; what its main branch has is in the table for whoever names it.
+                // 1.21 is not released.
                 versions: &["1.19", "1.20"],
                 default_version: "1.20",
                 maturity: Maturity::Beta,
