@@ -226,6 +226,59 @@ fn shell(arguments: &Shell) -> Result<(), Error> {
     Err(Error::io("start", "nsenter")(command.env("KUBECONFIG", state.kubeconfig()).exec()))
 }
 
-fn test(_: &Test) -> Result<(), Error> {
-    Ok(())
+/// A lab of its own, which goes when the suite has ended.
+fn test(arguments: &Test) -> Result<(), Error> {
+    let begin = Instant::now();
+    let wanted = |gateway: &&gateways::Gateway| {
+        arguments.gateways.is_empty() || arguments.gateways.iter().any(|name| name == gateway.module)
+    };
+    for name in &arguments.gateways {
+        find(name)?;
+    }
+    if schemas_or_explain()?.is_none() {
+        return Ok(());
+    }
+    let name = format!("test-{}", std::process::id());
+    let state = State::of(&name)?;
+    let guard = Guard { state: &state, keep: arguments.keep };
+    start(&state)?;
+    for gateway in gateways::ALL.iter().filter(wanted) {
+        if matches!(gateway.stand, gateways::Stand::Runs { .. }) {
+            install(&name, gateway)?;
+        }
+    }
+    let mut command = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(workspace())
+        .args(["test", "--quiet", "--package", "gateway-modules-testkit", "--test", "behaviour", "--"])
+        .args(&arguments.gateways)
+        .env("GATEWAY_MODULES_LAB", &name)
+        .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default());
+    if arguments.write {
+        command.env("GATEWAY_MODULES_LAB_PAGE", workspace().join("docs/behaviour.md"));
+    }
+    let status = command.status().map_err(Error::io("start", "cargo"))?;
+    drop(guard);
+    tell(&format!("lab: {} s in all", begin.elapsed().as_secs()));
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Message("the behaviour suite has failed; --keep leaves its lab running".to_owned()))
+    }
+}
+
+/// Takes a lab away at the end, whatever the end is.
+struct Guard<'a> {
+    state: &'a State,
+    keep: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            tell(&format!("`cargo xtask lab shell --name {0}` opens a shell in the lab", self.state.name()));
+        } else if let Err(error) = self.state.remove() {
+            tell(&format!("lab `{}` could not be removed: {error}", self.state.name()));
+        }
+    }
 }

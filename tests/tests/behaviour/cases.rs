@@ -1,12 +1,13 @@
 //! One body per policy kind: what an intent says, and the requests that show it, with their boundaries.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
 use gateway_modules::core::intent::policies::PolicyKind;
-use gateway_modules_testkit::lab::CLIENT_ADDRESSES;
+use gateway_modules_testkit::lab::{CLIENT_ADDRESSES, request::Get};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -49,12 +50,12 @@ pub const CASES: &[(PolicyKind, &str, fn() -> Value)] = &[
     (
         PolicyKind::LoadBalancing,
         "round robin",
-        || json!({"policies": {"loadBalancing": {"algorithm": {"roundRobin": {}}}}}),
+        || json!({"service": "many", "policies": {"loadBalancing": {"algorithm": {"roundRobin": {}}}}}),
     ),
     (
         PolicyKind::SessionAffinity,
         "cookie",
-        || json!({"policies": {"sessionAffinity": {"cookie": {"name": "session"}}}}),
+        || json!({"service": "many", "policies": {"sessionAffinity": {"cookie": {"name": "session"}}}}),
     ),
     (PolicyKind::RateLimitLocal, "5 in 10 s", || json!({"policies": {"rateLimit": {"requests": 5, "per": "10s"}}})),
     (
@@ -100,7 +101,7 @@ pub async fn show(scene: &Scene, kind: PolicyKind, form: &str, host: &str) -> Sh
         (PolicyKind::Timeout, _) => timeout(scene, host).await,
         (PolicyKind::Retry, _) => retry(scene, host).await,
         (PolicyKind::CircuitBreaking | PolicyKind::ConnectionLimit, _) => in_flight(scene, host).await,
-        (PolicyKind::LoadBalancing, _) => plain(scene, host).await,
+        (PolicyKind::LoadBalancing, _) => round_robin(scene, host).await,
         (PolicyKind::SessionAffinity, _) => affinity(scene, host).await,
         (PolicyKind::RateLimitLocal, "by client") => rate_by_client(scene, host).await,
         (PolicyKind::RateLimitLocal, _) => rate(scene, host).await,
@@ -271,12 +272,21 @@ async fn in_flight(scene: &Scene, host: &str) -> Shown {
     Ok(format!("6 at once: {statuses:?}"))
 }
 
-async fn plain(scene: &Scene, host: &str) -> Shown {
+/// Answers by pod.
+async fn pods(get: &Get) -> Shown<Vec<u32>> {
+    let mut pods: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..20 {
-        let answer = send(&scene.get(host, "/")).await?;
+        let answer = send(get).await?;
         expect(answer.status == 200, "status 200", &answer.status)?;
+        *pods.entry(answer.report()["pod"].to_string()).or_default() += 1;
     }
-    Ok("served; the order over several replicas is not shown".to_owned())
+    Ok(pods.into_values().collect())
+}
+
+async fn round_robin(scene: &Scene, host: &str) -> Shown {
+    let pods = pods(&scene.get(host, "/")).await?;
+    expect(pods == [10, 10], "20 requests go to two pods in turn", &pods)?;
+    Ok("20 requests: 10 and 10".to_owned())
 }
 
 async fn affinity(scene: &Scene, host: &str) -> Shown {
@@ -284,9 +294,13 @@ async fn affinity(scene: &Scene, host: &str) -> Shown {
     let cookie = first.header("set-cookie").unwrap_or_default().to_owned();
     expect(cookie.starts_with("session="), "a cookie of that name", &first.headers)?;
     let pair = cookie.split(';').next().unwrap_or_default();
+    let with = pods(&scene.get(host, "/").header("cookie", pair)).await?;
+    expect(with == [20], "20 requests with the cookie go to one pod", &with)?;
     let again = send(&scene.get(host, "/").header("cookie", pair)).await?;
-    expect(again.report()["pod"] == first.report()["pod"], "the same pod", &again.report()["pod"])?;
-    Ok("cookie given and followed (one replica)".to_owned())
+    expect(again.report()["pod"] == first.report()["pod"], "to the pod that gave it", &again.report()["pod"])?;
+    let without = pods(&scene.get(host, "/")).await?;
+    expect(without.len() == 2, "without it they go to both", &without)?;
+    Ok(format!("with the cookie {with:?} by pod, without {without:?}"))
 }
 
 async fn rate(scene: &Scene, host: &str) -> Shown {

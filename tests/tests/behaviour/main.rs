@@ -12,9 +12,12 @@ mod traffic;
 use std::{process::ExitCode, time::Instant};
 
 use gateway_modules::core::{capability::CapabilityName, intent::policies::PolicyKind};
-use gateway_modules_testkit::lab::{
-    self, Lab,
-    gateways::{self, Stand},
+use gateway_modules_testkit::{
+    lab::{
+        self, Lab,
+        gateways::{self, Stand},
+    },
+    samples,
 };
 use scene::{Compiled, Scene, Shown};
 use serde_json::json;
@@ -72,6 +75,25 @@ fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// What is shown besides the kinds.
+const EXTRAS: [&str; 4] = ["internal endpoint", "ip-access under load", "basic-auth under load", "gateway killed"];
+
+/// Starts what is seen of a kind that this stand cannot show.
+const NOT_SHOWN: &str = "not shown here: ";
+
+/// Policies and rules of the kit's sample of a kind.
+fn sample(kind: PolicyKind) -> serde_json::Value {
+    let sample = samples::of(kind).into_iter().next();
+    let endpoint = sample.and_then(|sample| sample.documents.component().pointer("/spec/endpoints/0").cloned());
+    let mut fields = json!({"hostnames": ["sample.lab.example.com"]});
+    for field in ["policies", "rules"] {
+        if let Some(value) = endpoint.as_ref().and_then(|endpoint| endpoint.get(field)) {
+            fields[field] = value.clone();
+        }
+    }
+    fields
+}
+
 const HEAD: &str = "# What real gateways were seen to do\n\n\
     Made by `cargo xtask lab test --write`; do not edit. Each line was shown by requests through a gateway that serves what the\n\
     pipeline (compile, plan, apply) has put into a real cluster. A kind that is not declared was refused and nothing was written.\n\n";
@@ -91,15 +113,30 @@ async fn rows(scene: &Scene, only: Option<&str>) -> Vec<Row> {
         let result = one(scene, *kind, form, &host, &fields, declared).await;
         push(&mut rows, name, declared, result, start);
     }
-    let extras: [(&str, bool); 3] =
-        [("internal endpoint", true), ("ip-access under load", true), ("basic-auth under load", true)];
-    for (name, _) in extras {
+    let covered: Vec<PolicyKind> = cases::CASES.iter().map(|(kind, ..)| *kind).collect();
+    for kind in PolicyKind::ALL.iter().filter(|kind| !covered.contains(kind)) {
+        let name = format!("{kind}");
+        if only.is_some_and(|only| !name.contains(only)) {
+            continue;
+        }
+        let start = Instant::now();
+        let declared = scene.declared.has(&CapabilityName::policy(*kind));
+        let reason = scene.gateway.unshown.iter().find(|(own, _)| own == kind).map(|(_, reason)| *reason);
+        let result = match (declared, reason) {
+            (true, Some(reason)) => Ok(format!("{NOT_SHOWN}{reason}")),
+            (true, None) => Err("declared, and neither shown nor among the limits of the stand".to_owned()),
+            (false, _) => one(scene, *kind, "common", "", &sample(*kind), false).await,
+        };
+        push(&mut rows, name, declared, result, start);
+    }
+    for name in EXTRAS {
         if only.is_some_and(|only| !name.contains(only)) {
             continue;
         }
         let start = Instant::now();
         let result = match name {
             "internal endpoint" => traffic::internal(scene).await,
+            "gateway killed" => traffic::killed(scene).await,
             "ip-access under load" => {
                 let [one, two] = [json!({"allow": ["10.9.0.0/16"]}), json!({"allow": ["10.8.0.0/16"]})];
                 traffic::security_policy(scene, "ipAccess", [one, two], "403").await
@@ -167,15 +204,24 @@ fn table(gateway: &gateways::Gateway, rows: &[Row]) -> String {
     text.push_str("\n| capability | declared | shown | seen |\n|---|---|---|---|\n");
     for row in rows {
         let (shown, seen) = match &row.result {
-            Ok(text) => (if text.starts_with("refused: ") { "refused" } else { "yes" }, text),
+            Ok(text) if text.starts_with("refused: ") => ("refused", text),
+            Ok(text) if text.starts_with(NOT_SHOWN) => ("not here", text),
+            Ok(text) => ("yes", text),
             Err(text) => ("**no**", text),
         };
         let declared = if row.declared { "yes" } else { "no" };
         text.push_str(&format!("| {} | {declared} | {shown} | {} |\n", row.name, seen.replace('|', "\\|")));
     }
     let total: f32 = rows.iter().map(|row| row.seconds).sum();
-    let shown = rows.iter().filter(|row| row.result.is_ok()).count();
-    println!("{} {}: {shown} of {} as declared, {total:.0} s", gateway.module, gateway.version, rows.len());
+    let count = |what: fn(&Row) -> bool| rows.iter().filter(|row| what(row)).count();
+    let missing = count(|row| row.result.as_ref().is_ok_and(|text| text.starts_with(NOT_SHOWN)));
+    let refused = count(|row| row.result.as_ref().is_ok_and(|text| text.starts_with("refused: ")));
+    let failed = count(|row| row.result.is_err());
+    let shown = rows.len() - missing - refused - failed;
+    println!(
+        "{} {}: {shown} shown, {refused} refused as they should be, {missing} not shown here, {failed} failed, {total:.0} s",
+        gateway.module, gateway.version
+    );
     text.push('\n');
     text
 }

@@ -174,6 +174,9 @@ impl Scene {
         loop {
             let answer = self.get(host, path).send().await.map_err(|error| error.to_string())?;
             if answer.status != 404 {
+                if let Stand::Runs { settles, .. } = self.gateway.stand {
+                    tokio::time::sleep(settles).await;
+                }
                 return Ok(());
             }
             if start.elapsed() > SETTLE {
@@ -191,6 +194,19 @@ impl Scene {
     pub async fn routes(&self) -> Shown<usize> {
         let api = manifests::api(&self.client, "gateway.networking.k8s.io/v1", "HTTPRoute", Some(backends::NAMESPACE));
         Ok(api.list(&kube::api::ListParams::default()).await.map_err(|error| error.to_string())?.items.len())
+    }
+
+    /// Kills the gateway's pods, without notice.
+    pub async fn kill_gateway(&self) -> Shown<usize> {
+        let Stand::Runs { deployment: (namespace, _), .. } = &self.gateway.stand else { return Ok(0) };
+        let api = manifests::api(&self.client, "v1", "Pod", Some(namespace));
+        let pods = api.list(&kube::api::ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let now = kube::api::DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
+        for pod in &pods {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            api.delete(name, &now).await.map_err(|error| error.to_string())?;
+        }
+        Ok(pods.len())
     }
 
     /// Takes everything of the plane away.

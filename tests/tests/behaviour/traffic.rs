@@ -127,6 +127,35 @@ pub async fn security_policy(scene: &Scene, field: &str, policies: [Value; 2], r
     Ok(format!("{total} requests, {rate:.0} a second, half on kept connections; {}", told.join("; ")))
 }
 
+/// Under load: the gateway's pod is killed in front of a protected endpoint.
+pub async fn killed(scene: &Scene) -> Shown {
+    const HOST: &str = "killed.lab.example.com";
+    scene.apply(&json!({"hostnames": [HOST], "policies": {"ipAccess": {"allow": ["10.9.0.0/16"]}}})).await?;
+    scene.served(HOST).await?;
+    let load = Load::start(&scene.get(HOST, "/"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = load.take();
+    let pods = scene.kill_gateway().await?;
+    let start = Instant::now();
+    let mut during: BTreeMap<String, u32> = BTreeMap::new();
+    let mut quiet = 0;
+    while quiet < 10 && start.elapsed() < Duration::from_secs(40) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let seen = load.take();
+        // Two seconds of nothing but refusals.
+        quiet = if count(&seen, "403") > 0 && seen.len() == 1 { quiet + 1 } else { 0 };
+        for (what, count) in seen {
+            *during.entry(what).or_default() += count;
+        }
+    }
+    let recovered = start.elapsed().as_secs_f32() - 2.0;
+    load.end().await;
+    let told = format!("{before:?}, then {during:?}");
+    expect(pods > 0 && count(&before, "backend") + count(&during, "backend") == 0, "never an open door", &told)?;
+    expect(quiet >= 10, "it recovers", &told)?;
+    Ok(format!("{pods} pod killed, refusals again after {recovered:.1} s: {told}"))
+}
+
 /// An endpoint that is internal only, asked at the external address by every name.
 pub async fn internal(scene: &Scene) -> Shown {
     const HOST: &str = "inside.internal.example.com";

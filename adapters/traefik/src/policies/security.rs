@@ -49,7 +49,7 @@ pub(super) fn basic_auth(work: &mut Work<'_>) {
         namespace: work.namespace().to_owned(),
         source: source.to_owned(),
         name: secret.clone(),
-        transform: SecretTransform::HtpasswdBcrypt { key: "users".to_owned() },
+        transform: SecretTransform::HtpasswdSha1 { key: "users".to_owned() },
         secret_type: None,
         labels: BTreeMap::new(),
         field: field.at("/credentials/name"),

@@ -2,8 +2,9 @@
 
 mod traefik;
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
+use gateway_modules_core::intent::policies::PolicyKind;
 use kube::Client;
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub struct Gateway {
     pub version: &'static str,
     /// What this stand cannot show, so that nobody reads more into a result.
     pub limits: &'static [&'static str],
+    /// Policy kinds that are declared and that this suite cannot show here, with the reason.
+    pub unshown: &'static [(PolicyKind, &'static str)],
     /// How it comes into the lab, or why it does not.
     pub stand: Stand,
 }
@@ -33,6 +36,8 @@ pub enum Stand {
         definitions: &'static [&'static str],
         /// Deployment that is ready when the gateway is: namespace and name.
         deployment: (&'static str, &'static str),
+        /// How long after the status what was applied may not be in force yet.
+        settles: Duration,
         /// Services with the addresses of each visibility: visibility, namespace, name.
         services: &'static [(&'static str, &'static str, &'static str)],
     },
@@ -72,7 +77,7 @@ pub const ALL: &[Gateway] = &[
 ];
 
 const fn absent(module: &'static str, version: &'static str, reason: &'static str) -> Gateway {
-    Gateway { module, version, limits: &[], stand: Stand::Absent(reason) }
+    Gateway { module, version, limits: &[], unshown: &[], stand: Stand::Absent(reason) }
 }
 
 /// Installs a gateway and waits until it is ready.
@@ -107,7 +112,7 @@ pub async fn ready(client: &Client, namespace: &str, name: &str) -> Result<(), E
         {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Err(Error::Lab(format!("Deployment {namespace}/{name} is not ready after a minute")))
 }
@@ -140,7 +145,7 @@ pub async fn addresses(
                 })
                 .collect());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Err(none())
 }

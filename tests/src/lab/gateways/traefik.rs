@@ -1,5 +1,8 @@
 //! Traefik: the official program, with an entry point for each visibility.
 
+use std::time::Duration;
+
+use gateway_modules_core::intent::policies::PolicyKind;
 use serde_json::{Value, json};
 
 use super::{Gateway, Stand};
@@ -8,12 +11,20 @@ use crate::lab::artifacts::{TRAEFIK_IMAGE, TRAEFIK_VERSION};
 pub(super) const TRAEFIK: Gateway = Gateway {
     module: "traefik",
     version: TRAEFIK_VERSION,
-    limits: &["one replica", "no Redis, so global rate limits are not shown"],
+    limits: &["one replica of the gateway", "HTTP only, no certificates"],
+    unshown: &[
+        (PolicyKind::RateLimitGlobal, "there is no Redis in the lab"),
+        (PolicyKind::BackendTls, "no backend of the lab speaks TLS"),
+        (PolicyKind::OutlierDetection, "no backend of the lab fails on one replica alone"),
+    ],
     stand: Stand::Runs {
         gateway,
         manifests,
         definitions: &["traefik"],
         deployment: ("traefik", "traefik"),
+        // It has no status for Middlewares and TraefikServices, and takes changes at most every 2 s by default
+        // (`providers.providersThrottleDuration`), of routes and of these one by one.
+        settles: Duration::from_millis(2500),
         services: &[("external", "traefik", "traefik"), ("internal", "traefik", "traefik-internal")],
     },
 };
