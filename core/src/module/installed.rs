@@ -12,6 +12,7 @@ use crate::{
     capability::{Capabilities, CapabilityName, Evidence, Granularity},
     channel::Channel,
     object::{GroupKind, GroupVersionKind},
+    plan::LABEL_PART_OF,
 };
 
 /// API group of Gateway API.
@@ -55,13 +56,16 @@ pub struct InstalledClass {
     /// `spec.parametersRef` as `Kind.group namespace/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<String>,
+    /// Whether a plane's release made it (it carries the label of a set).
+    pub made: bool,
 }
 
 impl InstalledClass {
     /// What the class publishes, as capabilities with live evidence.
     pub fn published(&self) -> Capabilities {
         let mut published = Capabilities::new();
-        for feature in &self.features {
+        // A class has no say in names of this project (those with a slash), on which safety may rest.
+        for feature in self.features.iter().filter(|feature| !feature.contains('/')) {
             let granularity = match feature.as_str() {
                 "ListenerSet" => Granularity::Gateway,
                 name if name.starts_with("Gateway") => Granularity::Gateway,
@@ -151,6 +155,7 @@ fn class(value: &Value) -> InstalledClass {
         message: ["Accepted", "SupportedVersion"].into_iter().filter_map(words).collect::<Vec<_>>().join("; "),
         features: features.into_iter().flatten().filter_map(feature).collect(),
         parameters,
+        made: value["metadata"]["labels"][LABEL_PART_OF].is_string(),
     }
 }
 
@@ -167,6 +172,7 @@ pub struct InstalledDefinitions {
     pub bundle_version: Fact<String>,
 }
 
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
 fn by_text<S: serde::Serializer>(
     served: &Option<BTreeMap<GroupKind, BTreeSet<String>>>,
     serializer: S,
@@ -441,7 +447,7 @@ mod tests {
             "metadata": {"name": "a"}, "spec": {"controllerName": "example.com/a"},
             "status": {
                 "conditions": [{"type": "Accepted", "status": "True"}, {"type": "SupportedVersion", "status": "False"}],
-                "supportedFeatures": [{"name": "HTTPRoute"}, "HTTPRouteCORS"],
+                "supportedFeatures": [{"name": "HTTPRoute"}, "HTTPRouteCORS", {"name": "gateway/isolation/address"}],
             },
         });
         let mut held = Held { objects: BTreeMap::from([("GatewayClass", vec![class])]), ..Held::default() };
@@ -449,7 +455,8 @@ mod tests {
         assert!(installed.unread().is_empty());
         let known = &installed.classes.known()[0];
         assert_eq!((known.accepted, known.supported_version), (Some(true), Some(false)));
-        assert_eq!(known.features.len(), 2, "both forms");
+        let published: Vec<_> = known.published().names().into_iter().map(|name| name.to_string()).collect();
+        assert_eq!(published, ["HTTPRoute", "HTTPRouteCORS"], "both forms, and no name of this project");
         assert_eq!(installed.definitions.gateway_api(), Some(BTreeMap::new()), "not installed, and that is known");
 
         held.forbidden = vec!["GatewayClass", "CustomResourceDefinition"];

@@ -30,6 +30,7 @@ const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
 /// What a plan may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a permission of its own")]
 pub struct PlanOptions {
     /// Take over objects and fields of others.
     pub adopt: bool,
@@ -633,7 +634,7 @@ fn record_reason(plan: &Plan, live: &LiveState) -> Option<String> {
         });
     }
     if parent.record.selection != plan.selection {
-        return Some("the version of the module changes".to_owned());
+        return Some("what is known of the gateway changes".to_owned());
     }
     let mut records = plan.contribution_records.clone();
     let mut recorded = parent.record.contributions.clone();

@@ -253,6 +253,20 @@ pub enum SelectError {
     },
 }
 
+impl SelectError {
+    /// One word for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Several { .. } => "SeveralGateways",
+            Self::NotAccepted { .. } => "ClassNotAccepted",
+            Self::ClassMissing { .. } => "ClassMissing",
+            Self::NotEligible { .. } => "ClassNotEligible",
+            Self::Unreadable { .. } => "ClassesUnreadable",
+            Self::UnknownModule { .. } => "UnknownModule",
+        }
+    }
+}
+
 fn list(candidates: &[Candidate]) -> String {
     candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
