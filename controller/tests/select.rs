@@ -145,10 +145,6 @@ async fn what_may_not_be_read_is_named_and_nothing_is_guessed() {
     for word in ["gatewayclasses", "customresourcedefinitions", "deployments", "taken to be standard"] {
         assert!(message.contains(word), "{word}: {message}");
     }
-    // A field of the experimental channel is refused, since the channel is not known.
-    let mut retry = component("catalog", "catalog.example.com");
-    retry["spec"]["endpoints"][0]["policies"] = json!({"sessionAffinity": {"cookie": {"name": "s"}}});
-    println!("{message}\n{retry}");
     controller.stop().await;
     stand_in.stop().await;
     lab.control_plane.stop().await.unwrap();

@@ -5,31 +5,29 @@
 use std::time::Duration;
 
 use gateway_modules::core::{cluster::ClusterOptions, intent::crd::definitions};
-use gateway_modules_controller::{ControllerError, ControllerOptions, LeaseOptions, ReconcilerOptions, run};
-use gateway_modules_testkit::{
-    AuditEntry, Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
-};
+use gateway_modules_controller::{ControllerError, ControllerOptions, ReconcilerOptions, run};
+use gateway_modules_testkit::{AuditEntry, Channel, ControlPlane, Options, crds, create_namespace, schemas_or_explain};
 use kube::{
     Client,
-    api::{Api, DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{Api, DynamicObject, Patch, PatchParams},
     core::GroupVersionKind,
     discovery::{Scope, pinned_kind},
 };
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-pub const ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
-pub const COMPONENT: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "Component");
-pub const DATA_PLANE: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "DataPlane");
+pub(crate) const ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
+pub(crate) const COMPONENT: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "Component");
+pub(crate) const DATA_PLANE: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "DataPlane");
 
 /// A control plane with the CRDs of Gateway API, kgateway and the intents.
-pub struct Lab {
-    pub control_plane: ControlPlane,
-    pub client: Client,
+pub(crate) struct Lab {
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) client: Client,
 }
 
 impl Lab {
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let schemas = schemas_or_explain().unwrap()?;
         let control_plane = ControlPlane::start(Options::default()).await.unwrap();
         let client = control_plane.client().await.unwrap();
@@ -57,7 +55,7 @@ impl Lab {
         Some(lab)
     }
 
-    pub async fn api(&self, (version, kind): (&str, &str), namespace: Option<&str>) -> Api<DynamicObject> {
+    pub(crate) async fn api(&self, (version, kind): (&str, &str), namespace: Option<&str>) -> Api<DynamicObject> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let (resource, capabilities) =
             pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await.unwrap();
@@ -68,17 +66,17 @@ impl Lab {
     }
 
     /// A client with the rights under `deploy/`, and no others.
-    pub async fn restricted(&self) -> Client {
+    pub(crate) async fn restricted(&self) -> Client {
         self.restricted_without("controller", &[]).await
     }
 
     /// As [`restricted`](Self::restricted), without any right on some resources.
-    pub async fn restricted_without(&self, user: &str, without: &[&str]) -> Client {
+    pub(crate) async fn restricted_without(&self, user: &str, without: &[&str]) -> Client {
         let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rbac.yaml")).unwrap();
         // The records of this test are elsewhere, and the user is no ServiceAccount.
         for document in text.replace("namespace: gateway-modules", "namespace: kgateway-system").split("\n---\n") {
             let mut document: Value = serde_saphyr::from_str(document).unwrap();
-            for rule in document["rules"].as_array_mut().into_iter().flatten() {
+            for rule in document.get_mut("rules").and_then(Value::as_array_mut).into_iter().flatten() {
                 rule["resources"]
                     .as_array_mut()
                     .unwrap()
@@ -95,7 +93,7 @@ impl Lab {
         self.control_plane.client_for(user, &[]).await.unwrap()
     }
 
-    pub async fn try_create(&self, object: Value) -> Result<DynamicObject, kube::Error> {
+    pub(crate) async fn try_create(&self, object: Value) -> Result<DynamicObject, kube::Error> {
         let kind = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
         let api = self.api(kind, object["metadata"]["namespace"].as_str()).await;
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
@@ -104,12 +102,12 @@ impl Lab {
         api.patch(&name, &parameters, &Patch::Apply(object)).await
     }
 
-    pub async fn create(&self, object: Value) {
+    pub(crate) async fn create(&self, object: Value) {
         let shown = object.to_string();
         self.try_create(object).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
     }
 
-    pub async fn wait<T>(&self, what: &str, mut poll: impl AsyncFnMut() -> Result<T, String>) -> T {
+    pub(crate) async fn wait<T>(&self, what: &str, mut poll: impl AsyncFnMut() -> Result<T, String>) -> T {
         let start = std::time::Instant::now();
         loop {
             match poll().await {
@@ -123,7 +121,7 @@ impl Lab {
         }
     }
 
-    pub async fn wait_for_condition(
+    pub(crate) async fn wait_for_condition(
         &self,
         kind: (&str, &str),
         name: &str,
@@ -145,12 +143,12 @@ impl Lab {
     }
 
     /// Names of our routes, with their hosts.
-    pub async fn routes(&self) -> Vec<(String, Value)> {
+    pub(crate) async fn routes(&self) -> Vec<(String, Value)> {
         let routes = self.api(ROUTE, None).await.list(&Default::default()).await.unwrap();
         routes.items.into_iter().map(|route| (route.metadata.name.unwrap(), route.data["spec"].clone())).collect()
     }
 
-    pub async fn writes_since(&self, start: usize) -> Vec<AuditEntry> {
+    pub(crate) async fn writes_since(&self, start: usize) -> Vec<AuditEntry> {
         let log = self.control_plane.audit_log().await.unwrap();
         let ours = |entry: &AuditEntry| {
             entry.is_write() && entry.query.get("fieldManager").is_some_and(|name| name.starts_with("gateway-modules"))
@@ -159,7 +157,7 @@ impl Lab {
     }
 }
 
-pub fn condition(object: &DynamicObject, name: &str) -> (String, String, String) {
+pub(crate) fn condition(object: &DynamicObject, name: &str) -> (String, String, String) {
     let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
     let conditions = object.data["status"]["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|condition| condition["type"] == name);
@@ -167,7 +165,7 @@ pub fn condition(object: &DynamicObject, name: &str) -> (String, String, String)
 }
 
 /// The answer to a GET.
-pub async fn http(address: std::net::SocketAddr, path: &str) -> String {
+pub(crate) async fn http(address: std::net::SocketAddr, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n");
@@ -178,13 +176,13 @@ pub async fn http(address: std::net::SocketAddr, path: &str) -> String {
 }
 
 /// A controller in this process.
-pub struct Running {
-    pub stop: oneshot::Sender<()>,
-    pub task: JoinHandle<Result<(), ControllerError>>,
+pub(crate) struct Running {
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<Result<(), ControllerError>>,
 }
 
 impl Running {
-    pub fn start(client: Client, options: ControllerOptions) -> Self {
+    pub(crate) fn start(client: Client, options: ControllerOptions) -> Self {
         let registry = gateway_modules::registry().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move {
@@ -193,13 +191,13 @@ impl Running {
         Self { stop, task: tokio::spawn(async move { run(client, registry, options, shutdown).await }) }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         tokio::time::timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
-pub fn options() -> ControllerOptions {
+pub(crate) fn options() -> ControllerOptions {
     let reconciler = ReconcilerOptions::default()
         .with_cluster(ClusterOptions::default().with_namespace("kgateway-system"))
         .with_intervals(Duration::from_secs(2), Duration::from_secs(1))
@@ -207,11 +205,11 @@ pub fn options() -> ControllerOptions {
     ControllerOptions::default().with_reconciler(reconciler)
 }
 
-pub fn plane(name: &str) -> Value {
+pub(crate) fn plane(name: &str) -> Value {
     json!({"apiVersion": DATA_PLANE.0, "kind": DATA_PLANE.1, "metadata": {"name": name}, "spec": {"gateway": {"module": "kgateway"}}})
 }
 
-pub fn component(name: &str, host: &str) -> Value {
+pub(crate) fn component(name: &str, host: &str) -> Value {
     json!({
         "apiVersion": COMPONENT.0, "kind": COMPONENT.1, "metadata": {"name": name, "namespace": "shop"},
         "spec": {"endpoints": [{
@@ -221,7 +219,7 @@ pub fn component(name: &str, host: &str) -> Value {
     })
 }
 
-pub fn service(name: &str) -> Value {
+pub(crate) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
         "spec": {"ports": [{"name": "http", "port": 8080}]},
