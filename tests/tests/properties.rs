@@ -55,8 +55,8 @@ struct Counts {
     releases: usize,
     /// Per module and kind: planes that use it, and those of them that compile.
     cells: BTreeMap<(String, PolicyKind), (usize, usize)>,
-    /// Per layer and module: effective policies.
-    layers: BTreeMap<(String, Layer), usize>,
+    /// Per module, kind and layer: effective policies.
+    layers: BTreeMap<(String, PolicyKind, Layer), usize>,
     security: usize,
 }
 
@@ -169,8 +169,9 @@ fn one_plane(
         if rule.backends.len() > 1 {
             kinds.insert(PolicyKind::TrafficSplit);
         }
-        for provenance in rule.policies.provenance.values() {
-            *counts.layers.entry((cell.bench.module.metadata().name.to_owned(), provenance.layer)).or_default() += 1;
+        for (kind, provenance) in &rule.policies.provenance {
+            let module = cell.bench.module.metadata().name.to_owned();
+            *counts.layers.entry((module, *kind, provenance.layer)).or_default() += 1;
         }
     }
     for kind in &kinds {
@@ -331,8 +332,12 @@ fn print(counts: &Counts, cells: &[Cell<'_>]) {
         "{} cases, {} data planes, {} releases, {} security policies in force; no valid intent: {:?}",
         counts.cases, counts.planes, counts.releases, counts.security, counts.invalid
     );
-    for ((module, layer), count) in &counts.layers {
-        println!("{module}: {count} effective policies of layer {layer:?}");
+    let mut layers: BTreeMap<(&str, Layer), Vec<String>> = BTreeMap::new();
+    for ((module, kind, layer), count) in &counts.layers {
+        layers.entry((module, *layer)).or_default().push(format!("{kind} {count}"));
+    }
+    for ((module, layer), kinds) in layers {
+        println!("{module}: effective policies of layer {layer:?}: {}", kinds.join(", "));
     }
     for cell in cells {
         let kinds: Vec<String> = counts
