@@ -418,7 +418,7 @@ async fn what_is_installed_is_shown_chosen_and_kept() {
     let second = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
     wait_for_class(&lab).await;
     let plan = expect(&lab.gwm(&["plan", "-f", &intent]), 0);
-    assert!(plan.contains("nothing to do") && plan.contains("module generic") && plan.contains("recorded"), "{plan}");
+    assert!(plan.contains("nothing to do") && plan.contains("module generic") && plan.contains("chosen 20"), "{plan}");
     let told = expect(&lab.gwm(&["discover"]), 0);
     assert!(told.contains("acme.example/gateway") && told.contains("gets kgateway"), "{told}");
 

@@ -75,7 +75,9 @@ pub(crate) fn show(plan: &Plan) {
     output::print(&format!("data plane {} ({})", plan.data_plane, plan.set));
     if let Some(selection) = &plan.selection {
         let why = selection.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        output::print(&format!("module {} {}, class {}{why}", selection.module, selection.version, selection.class));
+        let when = selection.time.as_ref().map(|time| format!(", chosen {time}")).unwrap_or_default();
+        let (module, version, class) = (&selection.module, &selection.version, &selection.class);
+        output::print(&format!("module {module} {version}, class {class}{when}{why}"));
     }
     if plan.is_empty() {
         output::print("nothing to do: the cluster is as the intents say");
