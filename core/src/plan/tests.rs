@@ -431,10 +431,13 @@ fn keeping_deletes_nothing_and_withdraws_nothing_and_forgets_nothing() {
     full.contributions.push(contribution("kubernetes.io/ws"));
     let mut live = applied(&full);
     let target = full.contributions[0].target.clone();
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "shop", "resourceVersion": "5"},
-        "spec": {"ports": [{"port": 80, "appProtocol": "kubernetes.io/ws"}]}});
-    live.targets.insert(target, service);
+    let service = |protocol: Value| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "shop", "resourceVersion": "5"},
+            "spec": {"ports": [{"port": 80, "appProtocol": protocol}]}})
+    };
+    live.targets.insert(target.clone(), service(json!(null)));
     let record = planned(&full, &live).contributions[0].record.clone().expect("record");
+    live.targets.insert(target, service(json!("kubernetes.io/ws")));
     live.parent.as_mut().expect("parent").record.contributions.push(record.clone());
     let without = release(Vec::new());
     assert_eq!(changed(&planned(&without, &live)).len(), 1, "it would be deleted");
