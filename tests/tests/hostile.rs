@@ -136,12 +136,12 @@ fn strings(value: &Value, into: &mut Vec<String>) {
 }
 
 /// Characters that mean something in the languages into which a module puts values: CEL in single quotes (kgateway), formats
-/// of nginx in single quotes with `$` for variables, rules and replacements of Traefik, paths of Istio with `*` and `{}`.
+/// of nginx in single quotes with `$` for variables, replacements of Traefik with `${1}`, paths of Istio with `*` and `{}`.
 fn dangerous(module: &str) -> &'static [char] {
     match module {
         "istio" => &['"', '\\', '\n', '\r', '\0', '*', '{', '}'],
         "nginx-gateway-fabric" => &['\'', '"', '\\', '\n', '\r', '\0', '$'],
-        "traefik" => &['\'', '"', '`', '\\', '\n', '\r', '\0', '$'],
+        "traefik" => &['$'],
         _ => &['\'', '"', '\\', '\n', '\r', '\0'],
     }
 }

@@ -34,14 +34,17 @@ pub(crate) fn on_all(check: impl Fn(&Bench<'_>)) {
     }
 }
 
-/// A plane with an external and an internal visibility, as this gateway needs it, and components; differences are accepted.
+/// A plane with an external visibility, and an internal one where it is used, as this gateway needs it, and components;
+/// differences are accepted.
 pub(crate) fn compile(bench: &Bench<'_>, listeners: Option<Value>, components: &[Value]) -> (Intent, Compiled) {
     let mut plane = json!({
         "apiVersion": "gatewaymodules.dev/v1alpha1", "kind": "DataPlane",
         "metadata": {"name": "traps"},
-        "spec": {"visibilities": {"external": {"namespace": "gateways", "domain": "example.com"},
-                                  "internal": {"namespace": "gateways", "domain": "internal.example.com"}}},
+        "spec": {"visibilities": {"external": {"namespace": "gateways", "domain": "example.com"}}},
     });
+    if components.iter().any(|component| component.to_string().contains("\"internal\"")) {
+        plane["spec"]["visibilities"]["internal"] = json!({"namespace": "gateways", "domain": "internal.example.com"});
+    }
     if let Some(listeners) = listeners {
         plane["spec"]["visibilities"]["external"]["listeners"] = listeners;
     }
