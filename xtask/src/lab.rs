@@ -109,7 +109,7 @@ fn up(arguments: &Up) -> Result<(), Error> {
     if state.holder()?.is_some() && state.ready().exists() {
         tell(&format!("lab `{name}` runs already"));
     } else {
-        start(&state)?;
+        start(&state, Life::Own)?;
     }
     for wanted in &arguments.gateways {
         install(name, find(wanted)?)?;
@@ -118,16 +118,34 @@ fn up(arguments: &Up) -> Result<(), Error> {
     Ok(())
 }
 
-fn start(state: &State) -> Result<(), Error> {
+/// How long a lab lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Until `down`.
+    Own,
+    /// As long as this process, however that one ends.
+    Ours,
+}
+
+fn start(state: &State, life: Life) -> Result<(), Error> {
     Artifacts::make(workspace())?;
-    // What a killed one has left.
+    // What killed ones have left, this one and others.
     state.remove()?;
+    for other in State::all()? {
+        if other.ready().exists() && other.holder()?.is_none() {
+            other.remove()?;
+        }
+    }
     fs::create_dir_all(state.folder()).map_err(Error::io("make", state.folder()))?;
     let log_path = state.log();
     let log = File::create(&log_path).map_err(Error::io("write", &log_path))?;
     let own: PathBuf = std::env::current_exe().map_err(Error::io("find", "this program"))?;
     let begin = Instant::now();
-    let mut holder = Program::new("unshare")
+    let mut command = Program::new(if life == Life::Ours { "setpriv" } else { "unshare" });
+    if life == Life::Ours {
+        command.args(["--pdeathsig", "KILL", "unshare"]);
+    }
+    let mut holder = command
         .args(["--pid", "--mount", "--net", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "--"])
         .arg(own)
         .args(["lab", "hold", "--name", state.name()])
@@ -241,7 +259,7 @@ fn test(arguments: &Test) -> Result<(), Error> {
     let name = format!("test-{}", std::process::id());
     let state = State::of(&name)?;
     let guard = Guard { state: &state, keep: arguments.keep };
-    start(&state)?;
+    start(&state, if arguments.keep { Life::Own } else { Life::Ours })?;
     for gateway in gateways::ALL.iter().filter(wanted) {
         if matches!(gateway.stand, gateways::Stand::Runs { .. }) {
             install(&name, gateway)?;

@@ -77,3 +77,34 @@ fn tar(folder: &Path, archive: &Path, what: &str) -> Result<(), Error> {
 fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use super::{Image, write};
+
+    #[test]
+    fn an_archive_names_its_image_and_holds_its_files() {
+        let folder = tempfile::tempdir().expect("folder");
+        let program = folder.path().join("program");
+        fs::write(&program, "#!").expect("written");
+        let archive = folder.path().join("image.tar");
+        let image = Image { name: "lab.invalid/a:b", entrypoint: &["/bin/a"], files: &[("/bin/a", &program)] };
+        write(&image, &archive).expect("packed");
+        let out = |arguments: &[&str]| {
+            let output = Command::new("tar").args(arguments).current_dir(folder.path()).output().expect("tar");
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).expect("text")
+        };
+        let manifest: serde_json::Value =
+            serde_json::from_str(&out(&["-xOf", "image.tar", "manifest.json"])).expect("json");
+        assert_eq!(manifest[0]["RepoTags"], serde_json::json!(["lab.invalid/a:b"]));
+        out(&["-xf", "image.tar", "layer.tar"]);
+        let names = out(&["-tf", "layer.tar"]);
+        assert!(names.contains("./bin/a\n") && names.contains("./tmp/\n"), "{names}");
+        let before = fs::metadata(&archive).and_then(|metadata| metadata.modified()).expect("time");
+        write(&image, &archive).expect("there already");
+        assert_eq!(fs::metadata(&archive).and_then(|metadata| metadata.modified()).expect("time"), before);
+    }
+}

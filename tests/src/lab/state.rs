@@ -161,3 +161,27 @@ fn remove_groups(folder: &Path) {
     }
     let _ = fs::remove_dir(folder);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn a_name_becomes_a_folder_and_a_control_group() {
+        for name in ["default", "a-1", &"x".repeat(40)] {
+            assert!(State::of(name).is_ok(), "{name}");
+        }
+        for name in ["", "../up", "Two", "a/b", "a b", &"x".repeat(41)] {
+            assert!(State::of(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_lab_that_never_was_does_not_run_and_goes_without_complaint() {
+        let state = State::of("never-was").expect("name");
+        assert!(state.holder().expect("asked").is_none());
+        assert!(state.inside().expect("asked").is_none());
+        state.remove().expect("nothing to remove");
+        assert!(!state.folder().exists());
+    }
+}
