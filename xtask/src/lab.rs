@@ -132,7 +132,7 @@ fn start(state: &State, life: Life) -> Result<(), Error> {
     // What killed ones have left, this one and others.
     state.remove()?;
     for other in State::all()? {
-        if other.ready().exists() && other.holder()?.is_none() {
+        if other.is_left_over()? {
             other.remove()?;
         }
     }

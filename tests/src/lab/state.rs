@@ -99,6 +99,17 @@ impl State {
         Ok(text.trim().parse().ok().and_then(Pid::from_raw))
     }
 
+    /// Whether this is what a lab has left that was killed; one that is about to start is not.
+    ///
+    /// # Errors
+    /// When the lock cannot be opened.
+    pub fn is_left_over(&self) -> Result<bool, Error> {
+        let text = fs::read_to_string(self.process_file()).unwrap_or_default();
+        let process: Option<u32> = text.trim().parse().ok();
+        let gone = process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists());
+        Ok(gone && self.holder()?.is_none())
+    }
+
     /// The first process inside of the namespaces.
     ///
     /// # Errors
