@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod live;
 mod lock;
+mod objects;
 mod parent;
 mod reader;
 mod status;
@@ -27,6 +28,7 @@ use self::{
 pub use self::{
     error::ClusterError,
     event::{ApplyEvent, ApplyItem, ApplyOptions, ApplyOutcome, Blocked},
+    objects::InstallationLock,
     reader::KubeReader,
     status::{
         EndpointStatus, GatewayStatus, Health, ListenerStatus, ParentStatus, PolicyStatus, PromiseStatus, Reason,

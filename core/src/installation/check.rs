@@ -120,6 +120,11 @@ impl Check {
     /// Definitions are established.
     pub fn served(names: &'static [&'static str]) -> Self {
         let next = format!("kubectl get crd {}", names.join(" "));
-        Self::required("kinds served", Test::Served { names }, "policies of the gateway are objects of these kinds", next)
+        Self::required(
+            "kinds served",
+            Test::Served { names },
+            "policies of the gateway are objects of these kinds",
+            next,
+        )
     }
 }

@@ -45,9 +45,8 @@ pub struct GatewayApiInstalled {
 impl GatewayApiInstalled {
     /// From a definition; `None` when it carries no such annotations.
     pub fn of(definition: &Value) -> Option<Self> {
-        let annotation = |name: &str| {
-            definition["metadata"]["annotations"].get(format!("{GATEWAY_API_GROUP}/{name}"))?.as_str()
-        };
+        let annotation =
+            |name: &str| definition["metadata"]["annotations"].get(format!("{GATEWAY_API_GROUP}/{name}"))?.as_str();
         let version = ModuleVersion::new(annotation("bundle-version")?).ok()?;
         Some(Self { version, channel: annotation("channel")?.parse().ok()? })
     }
@@ -104,7 +103,11 @@ fn compare_standard(installed: &Value, offered: &Value) -> DefinitionChange {
     let missing: Vec<String> = in_use(installed).difference(&versions(offered)).cloned().collect();
     if !missing.is_empty() {
         return DefinitionChange::Refuse {
-            reason: format!("objects are stored as {}, which Gateway API {} does not have", missing.join(", "), new.version),
+            reason: format!(
+                "objects are stored as {}, which Gateway API {} does not have",
+                missing.join(", "),
+                new.version
+            ),
             next: "migrate the stored objects first (status.storedVersions of the definition)".to_owned(),
         };
     }

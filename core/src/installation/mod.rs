@@ -32,6 +32,8 @@ pub struct InstallationOptions {
     pub image_registry: Option<String>,
     /// Names of Secrets, in the gateway's namespace, with which images are pulled.
     pub image_pull_secrets: Vec<String>,
+    /// Version of the main chart, where it is not the one that the module knows for the gateway's version.
+    pub chart_version: Option<String>,
 }
 
 impl InstallationOptions {
@@ -46,6 +48,13 @@ impl InstallationOptions {
     #[must_use]
     pub fn with_image_registry(mut self, registry: Option<String>) -> Self {
         self.image_registry = registry;
+        self
+    }
+
+    /// Version of the main chart.
+    #[must_use]
+    pub fn with_chart_version(mut self, version: Option<String>) -> Self {
+        self.chart_version = version;
         self
     }
 
@@ -199,9 +208,9 @@ pub fn patch_release(version: &ModuleVersion, known: &[&str]) -> Result<String, 
     if version.as_str().split(['-', '+']).next().is_some_and(|numbers| numbers.split('.').count() >= 3) {
         return Ok(version.as_str().to_owned());
     }
-    let found = known.iter().find(|candidate| {
-        ModuleVersion::new(candidate).is_ok_and(|candidate| candidate.line() == version.line())
-    });
+    let found = known
+        .iter()
+        .find(|candidate| ModuleVersion::new(candidate).is_ok_and(|candidate| candidate.line() == version.line()));
     found.map(|found| (*found).to_owned()).ok_or_else(|| {
         NotInstallable::new(
             format!("no patch release of {version} is known"),

@@ -104,7 +104,10 @@ mod tests {
             assert!(all.iter().all(|requirement| fold_requirement(&chart(), &mut values, requirement)));
         }
         assert_eq!(unmet(&chart(), &values, &all), []);
-        assert_eq!(values, json!({"crd": {"enabled": true}, "mesh": {"providers": [{"name": "b"}, {"name": "a", "x": 1}]}}));
+        assert_eq!(
+            values,
+            json!({"crd": {"enabled": true}, "mesh": {"providers": [{"name": "b"}, {"name": "a", "x": 1}]}})
+        );
     }
 
     #[test]
