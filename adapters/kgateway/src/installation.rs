@@ -22,7 +22,7 @@ pub(crate) fn installation(
     // kgateway.dev, `install/helm.md`; tags of the charts carry a `v`.
     let source = || ChartSource::Oci { registry: "oci://cr.kgateway.dev/kgateway-dev/charts".to_owned() };
     let tag = format!("v{release}");
-    let definitions = Chart::new("kgateway-crds", &tag, NAMESPACE, source()).with_definitions(Definitions::Templates);
+    let definitions = Chart::new("kgateway-crds", &tag, NAMESPACE, source()).with_definitions(Definitions::Only);
     let chart = Chart::new("kgateway", &tag, NAMESPACE, source()).with_values(values(options));
     // `pkg/kgateway/wellknown/controller.go`: the controller makes its classes when it runs.
     let class = Class::Controller { name: "kgateway".to_owned() };

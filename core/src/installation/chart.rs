@@ -100,8 +100,11 @@ pub enum Definitions {
     None,
     /// In its folder `crds`: Helm installs them once and never upgrades them, so they are applied beside the chart.
     Folder,
-    /// In its templates: Helm upgrades them, and takes them away unless they say `helm.sh/resource-policy: keep`.
+    /// In its templates, which say `helm.sh/resource-policy: keep`: Helm upgrades them and leaves them when the chart goes.
     Templates,
+    /// The chart is nothing but definitions, and Helm would take them away with it, and all objects of theirs: they are
+    /// applied beside Helm, which never gets to know the chart.
+    Only,
 }
 
 /// A chart of an installation.
