@@ -23,6 +23,7 @@
 pub mod contract;
 mod control_plane;
 mod error;
+pub mod go;
 pub mod samples;
 
 pub use control_plane::audit::{self, AuditEntry};

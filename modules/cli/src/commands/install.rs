@@ -28,6 +28,8 @@ use crate::{
 /// goes on.
 #[derive(Debug, clap::Args)]
 #[command(
+    // `--version` is the gateway's; that of gwm is `gwm --version`.
+    disable_version_flag = true,
     after_help = "Examples:\n  gwm install kgateway\n  gwm install istio --version 1.30.3 --values istio.yaml --dry-run\n  gwm install traefik -f intents/ --charts ./charts --image-registry registry.example.com/mirror"
 )]
 pub(crate) struct Args {

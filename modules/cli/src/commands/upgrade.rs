@@ -21,7 +21,7 @@ use crate::{
 /// With intents (`-f`), a version that can no longer do what they ask is refused; without, what the version can no longer do is
 /// a warning, with the data planes that it may concern.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gwm upgrade kgateway --version 2.4\n  gwm upgrade istio --version 1.31.0 -f intents/ --dry-run")]
+#[command(disable_version_flag = true, after_help = "Examples:\n  gwm upgrade kgateway --version 2.4\n  gwm upgrade istio --version 1.31.0 -f intents/ --dry-run")]
 pub(crate) struct Args {
     /// A module.
     module: String,

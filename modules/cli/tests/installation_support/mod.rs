@@ -1,0 +1,224 @@
+//! A control plane, Helm, charts, and a look at everything in the cluster.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gateway_modules_testkit::{Channel, ControlPlane, Options, crds, go, schemas_or_explain};
+use kube::{
+    Client,
+    api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::GroupVersionKind,
+    discovery::{Discovery, Scope, verbs},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// A Go module with charts.
+pub(crate) struct Vendor {
+    pub(crate) module: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) charts: &'static [&'static str],
+}
+
+pub(crate) struct Lab {
+    _control_plane: ControlPlane,
+    pub(crate) client: Client,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) helm: PathBuf,
+}
+
+/// Every object by kind, namespace and name.
+pub(crate) type Everything = BTreeMap<String, Value>;
+
+impl Lab {
+    pub(crate) async fn start() -> Option<Self> {
+        let schemas = schemas_or_explain().unwrap()?;
+        let helm = tokio::task::spawn_blocking(go::helm).await.unwrap().unwrap();
+        let control_plane = ControlPlane::start(Options::default()).await.unwrap();
+        let client = control_plane.client().await.unwrap();
+        crds::install_gateway_api(&client, &schemas, Channel::Standard).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = serde_json::to_string(&control_plane.kubeconfig().unwrap()).unwrap();
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
+        Some(Self { _control_plane: control_plane, client, folder, helm })
+    }
+
+    /// Packages charts of a Go module as the vendor's release does, which writes the version into them; gives the folder.
+    pub(crate) fn package(&self, vendor: &Vendor, version: &str) -> String {
+        let module = go::module(vendor.module, vendor.version).unwrap();
+        let folder = self.folder.path().join("charts");
+        std::fs::create_dir_all(&folder).unwrap();
+        for chart in vendor.charts {
+            let mut command = Command::new(&self.helm);
+            command.args(["package", "--version", version, "--app-version", version, "--destination"]);
+            let output = command.arg(&folder).arg(module.join(chart)).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        folder.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.helm);
+        command.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig")).args(arguments).output().unwrap()
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Runs `gwm`; tokio's threads go on meanwhile.
+    pub(crate) fn gwm(&self, arguments: &[&str]) -> Output {
+        let start = Instant::now();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gwm"));
+        command.args(arguments).env_remove("KUBECONFIG").env("NO_COLOR", "1");
+        command.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig"));
+        if ["install", "upgrade", "uninstall"].contains(&arguments[0]) && !arguments.contains(&"--helm") {
+            command.arg("--helm").arg(&self.helm);
+        }
+        let output = tokio::task::block_in_place(|| command.output().unwrap());
+        println!("{:.1} s: gwm {}", start.elapsed().as_secs_f32(), arguments.join(" "));
+        output
+    }
+
+    fn api(&self, api_version: &str, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    pub(crate) async fn create(&self, object: Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let namespace = text("/metadata/namespace");
+        let api = self.api(&api_version, &kind, &plural(&kind), Some(namespace.as_str()).filter(|name| !name.is_empty()));
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    pub(crate) async fn delete(&self, api_version: &str, kind: &str, namespace: &str, name: &str) {
+        let namespace = Some(namespace).filter(|name| !name.is_empty());
+        self.api(api_version, kind, &plural(kind), namespace).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Every object of every kind, without what Kubernetes changes by itself, and without definitions (and the API services
+    /// that the server makes of them), which an uninstall leaves on purpose.
+    pub(crate) async fn everything(&self) -> Everything {
+        let mut all = Everything::new();
+        for group in Discovery::new(self.client.clone()).run().await.unwrap().groups() {
+            for (resource, capabilities) in group.recommended_resources() {
+                let skipped = ["CustomResourceDefinition", "APIService", "Event", "Lease"];
+                if !capabilities.supports_operation(verbs::LIST) || skipped.contains(&resource.kind.as_str()) {
+                    continue;
+                }
+                let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+                for object in api.list(&ListParams::default()).await.unwrap() {
+                    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                    let name = object.metadata.name.clone().unwrap_or_default();
+                    let mut value = serde_json::to_value(&object).unwrap();
+                    value.as_object_mut().unwrap().remove("status");
+                    let metadata = value["metadata"].as_object_mut().unwrap();
+                    for field in ["managedFields", "resourceVersion", "generation", "annotations"] {
+                        metadata.remove(field);
+                    }
+                    let scope = if capabilities.scope == Scope::Cluster { "" } else { &namespace };
+                    all.insert(format!("{}.{} {scope}/{name}", resource.kind, resource.group), value);
+                }
+            }
+        }
+        assert!(all.len() > 50, "{}", all.len());
+        all
+    }
+
+    /// Waits until everything is as it was: Kubernetes removes some things a little later.
+    pub(crate) async fn unchanged_since(&self, before: &Everything) {
+        let start = Instant::now();
+        loop {
+            let now = self.everything().await;
+            if now == *before {
+                return;
+            }
+            if start.elapsed() > Duration::from_secs(30) {
+                let new: Vec<_> = now.keys().filter(|key| !before.contains_key(*key)).collect();
+                let gone: Vec<_> = before.keys().filter(|key| !now.contains_key(*key)).collect();
+                let changed: Vec<_> =
+                    now.iter().filter(|(key, value)| before.get(*key).is_some_and(|old| old != *value)).collect();
+                panic!("new: {new:#?}\ngone: {gone:#?}\nchanged: {changed:#?}");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// A stand-in for nodes and for the gateway's controller: Pods become ready, the class is made and accepted.
+    pub(crate) fn kubelet(&self, class: &'static str, controller: &'static str) -> Kubelet {
+        let stop = Arc::new(AtomicBool::new(false));
+        let pods = self.api("v1", "Pod", "pods", None);
+        let classes = self.api("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", None);
+        let (client, stopped) = (self.client.clone(), Arc::clone(&stop));
+        let task = tokio::spawn(async move {
+            while !stopped.load(Ordering::Acquire) {
+                for pod in pods.list(&ListParams::default()).await.unwrap() {
+                    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+                    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods");
+                    let own: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+                    let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+                    let name = pod.metadata.name.unwrap_or_default();
+                    let _ = own.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await;
+                }
+                let made = json!({
+                    "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+                    "metadata": {"name": class}, "spec": {"controllerName": controller},
+                });
+                let _ = classes.create(&PostParams::default(), &serde_json::from_value(made).unwrap()).await;
+                let accepted = json!({"status": {"conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted",
+                    "message": "stand-in", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+                let _ = classes.patch_status(class, &PatchParams::default(), &Patch::Merge(&accepted)).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
+        Kubelet { stop, task }
+    }
+}
+
+/// See [`Lab::kubelet`].
+pub(crate) struct Kubelet {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Kubelet {
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.task.await.unwrap();
+    }
+}
+
+fn plural(kind: &str) -> String {
+    let lower = kind.to_lowercase();
+    if lower.ends_with("class") || lower.ends_with('y') {
+        if let Some(stem) = lower.strip_suffix('y').filter(|_| !lower.ends_with("ay")) {
+            return format!("{stem}ies");
+        }
+        return format!("{lower}{}", if lower.ends_with("class") { "es" } else { "s" });
+    }
+    format!("{lower}s")
+}
+
+#[track_caller]
+pub(crate) fn expect(output: &Output, code: i32) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
+    stdout.into_owned() + &stderr
+}
