@@ -58,6 +58,9 @@ pub enum Error {
         /// The end of its output.
         log: String,
     },
+    /// A cluster is not as it was.
+    #[error("the cluster is not as it was before:\n{0}")]
+    Different(String),
     /// A Go module cannot be had.
     #[error("cannot download the Go module {module}: {reason}")]
     GoModule {

@@ -29,6 +29,7 @@ pub mod samples;
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};
 pub use control_plane::crds::{self, Channel};
+pub use control_plane::inventory::Inventory;
 pub use control_plane::namespaces::{self, create_namespace};
 pub use control_plane::options::{Form, Options};
 pub use control_plane::schemas::{self, schemas_or_explain};

@@ -17,12 +17,6 @@ const ISTIO: Vendor = Vendor {
     charts: &["manifests/charts/base", "manifests/charts/istio-control/istio-discovery"],
 };
 
-const CILIUM: Vendor = Vendor {
-    module: "github.com/cilium/cilium",
-    version: "v1.20.0",
-    charts: &["install/kubernetes/cilium"],
-};
-
 #[tokio::test(flavor = "multi_thread")]
 async fn istio_comes_is_seen_and_goes_without_a_trace() {
     let Some(lab) = Lab::start().await else { return };
@@ -75,17 +69,3 @@ async fn istio_comes_is_seen_and_goes_without_a_trace() {
     expect(&lab.gwm(&["doctor"]), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cilium_comes_and_goes_and_its_value_paths_are_those_of_its_chart() {
-    let Some(lab) = Lab::start().await else { return };
-    let charts = lab.package(&CILIUM, "1.20.0");
-    let before = lab.everything().await;
-    let install = ["install", "cilium", "--charts", &charts, "--no-wait"];
-    expect(&lab.gwm(&install), 0);
-    let report = expect(&lab.gwm(&["doctor", "cilium"]), 4);
-    assert!(report.contains("unhealthy") && report.contains("cilium (not accepted)"), "{report}");
-    let again = expect(&lab.gwm(&install), 0);
-    assert!(again.contains("nothing had to change"), "{again}");
-    expect(&lab.gwm(&["uninstall", "cilium"]), 0);
-    lab.unchanged_since(&before).await;
-}

@@ -1,7 +1,6 @@
 //! A control plane, Helm, charts, and a look at everything in the cluster.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     process::{Command, Output},
     sync::{
@@ -11,12 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway_modules_testkit::{Channel, ControlPlane, Options, crds, go, schemas_or_explain};
+use gateway_modules_testkit::{Channel, ControlPlane, Inventory, Options, crds, go, schemas_or_explain};
 use kube::{
     Client,
     api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
-    discovery::{Discovery, Scope, verbs},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -34,9 +32,6 @@ pub(crate) struct Lab {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) helm: PathBuf,
 }
-
-/// Every object by kind, namespace and name.
-pub(crate) type Everything = BTreeMap<String, Value>;
 
 impl Lab {
     pub(crate) async fn start() -> Option<Self> {
@@ -113,51 +108,15 @@ impl Lab {
         self.api(api_version, kind, &plural(kind), namespace).delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// Every object of every kind, without what Kubernetes changes by itself, and without definitions (and the API services
-    /// that the server makes of them), which an uninstall leaves on purpose.
-    pub(crate) async fn everything(&self) -> Everything {
-        let mut all = Everything::new();
-        for group in Discovery::new(self.client.clone()).run().await.unwrap().groups() {
-            for (resource, capabilities) in group.recommended_resources() {
-                let skipped = ["CustomResourceDefinition", "APIService", "Event", "Lease"];
-                if !capabilities.supports_operation(verbs::LIST) || skipped.contains(&resource.kind.as_str()) {
-                    continue;
-                }
-                let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-                for object in api.list(&ListParams::default()).await.unwrap() {
-                    let namespace = object.metadata.namespace.clone().unwrap_or_default();
-                    let name = object.metadata.name.clone().unwrap_or_default();
-                    let mut value = serde_json::to_value(&object).unwrap();
-                    value.as_object_mut().unwrap().remove("status");
-                    let metadata = value["metadata"].as_object_mut().unwrap();
-                    for field in ["managedFields", "resourceVersion", "generation", "annotations"] {
-                        metadata.remove(field);
-                    }
-                    let scope = if capabilities.scope == Scope::Cluster { "" } else { &namespace };
-                    all.insert(format!("{}.{} {scope}/{name}", resource.kind, resource.group), value);
-                }
-            }
-        }
+    pub(crate) async fn everything(&self) -> Inventory {
+        let all = Inventory::take(&self.client).await.unwrap();
         assert!(all.len() > 50, "{}", all.len());
         all
     }
 
-    /// Waits until everything is as it was: Kubernetes removes some things a little later.
-    pub(crate) async fn unchanged_since(&self, before: &Everything) {
-        let start = Instant::now();
-        loop {
-            let now = self.everything().await;
-            if now == *before {
-                return;
-            }
-            if start.elapsed() > Duration::from_secs(30) {
-                let new: Vec<_> = now.keys().filter(|key| !before.contains_key(*key)).collect();
-                let gone: Vec<_> = before.keys().filter(|key| !now.contains_key(*key)).collect();
-                let changed: Vec<_> =
-                    now.iter().filter(|(key, value)| before.get(*key).is_some_and(|old| old != *value)).collect();
-                panic!("new: {new:#?}\ngone: {gone:#?}\nchanged: {changed:#?}");
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+    pub(crate) async fn unchanged_since(&self, before: &Inventory) {
+        if let Err(difference) = before.wait_until_again(&self.client, Duration::from_secs(30)).await {
+            panic!("{difference}");
         }
     }
 
