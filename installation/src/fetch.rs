@@ -170,12 +170,17 @@ pub(crate) fn yaml(text: &str, place: &str) -> Result<Value, InstallError> {
         .map_err(|error| InstallError::Unreadable { place: place.to_owned(), message: error.to_string() })
 }
 
-/// The definitions among rendered documents. The other documents are not read: charts make much, and this is asked often.
+/// The definitions among rendered documents. Documents that do not speak of any are not read: charts make much.
 pub(crate) fn definitions(rendered: &str, place: &str) -> Result<Vec<Value>, InstallError> {
-    let documents = rendered.split("\n---").filter(|text| {
-        text.lines().any(|line| line.trim_end() == "kind: CustomResourceDefinition")
-    });
-    documents.map(|text| yaml(text.trim_start_matches("---"), place)).collect()
+    const KIND: &str = "CustomResourceDefinition";
+    let mut found = Vec::new();
+    for text in rendered.split("\n---").filter(|text| text.contains(KIND)) {
+        let document = yaml(text.trim_start_matches("---"), place)?;
+        if document["kind"] == KIND {
+            found.push(document);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn definitions_are_found_among_documents() {
-        let rendered = "---\n# Source: a\nkind: Service\n---\n# Source: b\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.test}\n--- \nkind: Service\n";
+        let rendered = "---\n# Source: a\nkind: Service\nmetadata: {name: CustomResourceDefinition}\n---\n# Source: b\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.test}\n--- \nkind: Service\n";
         let found = definitions(rendered, "test").expect("readable");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0]["metadata"]["name"], "a.test");

@@ -69,3 +69,170 @@ async fn istio_comes_is_seen_and_goes_without_a_trace() {
     expect(&lab.gwm(&["doctor"]), 0);
 }
 
+
+/// Charts with the names and value paths of kgateway's: nothing of the vendor's can be had where this runs.
+fn small_charts(lab: &Lab) -> String {
+    let chart = |name: &str| format!("apiVersion: v2\nname: {name}\nversion: v2.4.3\nappVersion: 2.4.3\n");
+    lab.file("small/kgateway-crds/Chart.yaml", &chart("kgateway-crds"));
+    lab.file("small/kgateway-crds/values.yaml", "");
+    for name in ["trafficpolicies", "gatewayparameters"] {
+        lab.file(&format!("small/kgateway-crds/templates/{name}.yaml"), &definition(name, &["v1alpha1"]).to_string());
+    }
+    lab.file("small/kgateway/Chart.yaml", &chart("kgateway"));
+    lab.file(
+        "small/kgateway/values.yaml",
+        "image: {registry: example.invalid}\nimagePullSecrets: []\ncontroller: {replicaCount: 1, extraEnv: {}}\nvalidation: {level: standard}\n",
+    );
+    lab.file(
+        "small/kgateway/templates/deployment.yaml",
+        r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kgateway, namespace: {{ .Release.Namespace }}}
+spec:
+  replicas: {{ .Values.controller.replicaCount }}
+  selector: {matchLabels: {app: kgateway}}
+  template:
+    metadata: {labels: {app: kgateway}}
+    spec:
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets: {{ toJson . }}
+      {{- end }}
+      containers: [{name: controller, image: "{{ .Values.image.registry }}/kgateway:{{ .Chart.AppVersion }}"}]
+{{- if .Values.controller.extraEnv.BREAK }}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: Not A Name}
+{{- end }}
+{{- if .Values.controller.extraEnv.HANG }}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: hang, annotations: {"helm.sh/hook": "pre-install,pre-upgrade", "helm.sh/hook-delete-policy": before-hook-creation}}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: hang, image: example.invalid/hang}]}}}
+{{- end }}
+"#,
+    );
+    lab.folder.path().join("small").to_str().unwrap().to_owned()
+}
+
+fn definition(plural: &str, versions: &[&str]) -> serde_json::Value {
+    let kind = if plural == "trafficpolicies" { "TrafficPolicy" } else { "GatewayParameters" };
+    let versions: Vec<_> = versions
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            json!({"name": name, "served": true, "storage": index == 0,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
+        })
+        .collect();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.gateway.kgateway.dev")},
+        "spec": {"group": "gateway.kgateway.dev", "scope": "Namespaced", "versions": versions,
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_with_the_next_step_and_changes_nothing() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = small_charts(&lab);
+    let before = lab.everything().await;
+    let install = |more: &[&str]| {
+        let all: Vec<&str> = ["install", "kgateway", "--no-wait"].iter().chain(more).copied().collect();
+        lab.gwm(&all)
+    };
+    let said = |output, code, words: &[&str]| {
+        let text = expect(&output, code);
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    };
+    let with_charts = ["--charts", &charts];
+
+    said(install(&["--helm", "/nowhere/helm"]), 1, &["GWM0902", "/nowhere/helm", "--backend flux"]);
+    let old = lab.file("helm2", "#!/bin/sh\necho 'Client: v2.17.0'\n");
+    lab.executable(&old);
+    said(install(&["--helm", &old]), 1, &["GWM0903", "v2.17.0"]);
+    said(lab.gwm(&["install", "generic"]), 3, &["GWM0901", "gwm modules"]);
+    said(lab.gwm(&["install", "kgatway"]), 2, &["kgateway"]);
+    said(install(&["--version", "two"]), 2, &["is not a version"]);
+    said(install(&["--version", "2.4.9", "--charts", &charts]), 1, &["GWM0904", "has version v2.4.3", "--charts"]);
+    said(install(&["--registry", "oci://127.0.0.1:1/none"]), 1, &["GWM0906", "cannot be reached", "--charts FOLDER"]);
+    let digest = format!("kgateway=sha256:{}", "0".repeat(64));
+    said(install(&["--charts", &charts, "--digest", &digest]), 3, &["GWM0907", "nothing is installed"]);
+    let wrong = lab.file("wrong.yaml", "controller: {replicaCount: many}\nimagePullSecrets: a\n");
+    said(
+        install(&["--charts", &charts, "--values", &wrong]),
+        2,
+        &["GWM0909", "`controller.replicaCount` is a text, and the chart wants a whole number", "`imagePullSecrets`"],
+    );
+    let broken = lab.file("broken.yaml", "a: [\n");
+    said(install(&["--charts", &charts, "--values", &broken]), 2, &["broken.yaml"]);
+    lab.unchanged_since(&before).await;
+
+    // A release of that name that somebody else has made.
+    let helm = lab.helm(&["install", "kgateway", &format!("{charts}/kgateway"), "--create-namespace", "-n", "kgateway-system"]);
+    expect(&helm, 0);
+    let foreign = lab.everything().await;
+    said(install(&with_charts), 3, &["GWM0911", "release kgateway in kgateway-system", "--adopt"]);
+    foreign.wait_until_again(&lab.client, std::time::Duration::from_secs(10)).await.unwrap();
+    said(lab.gwm(&["uninstall", "kgateway"]), 0, &["nothing to do"]);
+    expect(&lab.helm(&["uninstall", "kgateway", "-n", "kgateway-system"]), 0);
+
+    // Definitions of a newer version: the chart's would take a version from them.
+    lab.create(definition("trafficpolicies", &["v1", "v1alpha1"])).await;
+    said(install(&with_charts), 3, &["GWM0911", "trafficpolicies.gateway.kgateway.dev", "what is there is newer"]);
+    lab.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "trafficpolicies.gateway.kgateway.dev").await;
+
+    // Gateway API: another channel is never installed over what is there.
+    let schemas = gateway_modules_testkit::schemas_or_explain().unwrap().unwrap();
+    let experimental = schemas.join("gateway-api/experimental");
+    let file = std::fs::read_dir(experimental).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
+        std::fs::read_to_string(path).unwrap().contains("name: httproutes.gateway.networking.k8s.io")
+    });
+    let file = file.unwrap().to_str().unwrap().to_owned();
+    said(install(&["--charts", &charts, "--gateway-api", &file]), 3, &["of the experimental channel"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_halfway_is_mended_by_the_next_run() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = small_charts(&lab);
+    let before = lab.everything().await;
+    let install = ["install", "kgateway", "--no-wait", "--charts", &charts];
+    let with = |values: &str| {
+        let file = lab.file("values.yaml", values);
+        let mut all: Vec<String> = install.iter().map(|text| (*text).to_owned()).collect();
+        all.extend(["--values".to_owned(), file]);
+        all
+    };
+    let run = |all: &[String]| lab.gwm(&all.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let text = expect(&run(&with("controller: {extraEnv: {BREAK: yes}}")), 1);
+    assert!(text.contains("GWM0912") && text.contains("run this again"), "{text}");
+    let report = expect(&lab.gwm(&["doctor", "kgateway"]), 4);
+    assert!(report.contains("incomplete") && report.contains("gwm install kgateway: it goes on"), "{report}");
+    let mended = expect(&run(&with("controller: {replicaCount: 2}")), 0);
+    assert!(mended.contains("is installed"), "{mended}");
+
+    // The program and Helm die in the middle of an upgrade, whose lock nobody gives back.
+    lab.killed(&with("controller: {extraEnv: {HANG: yes}}"), "kgateway-system", "hang").await;
+    let mended = expect(&run(&with("controller: {replicaCount: 3}")), 0);
+    assert!(mended.contains("was interrupted"), "{mended}");
+    let values = expect(&lab.helm(&["get", "values", "kgateway", "-n", "kgateway-system", "-o", "json"]), 0);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&values).unwrap()["controller"], json!({"replicaCount": 3}));
+
+    // An uninstall keeps the namespace where something of others is.
+    lab.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "kgateway-system"}}))
+        .await;
+    lab.delete("batch/v1", "Job", "kgateway-system", "hang").await;
+    let text = expect(&lab.gwm(&["uninstall", "kgateway"]), 0);
+    assert!(text.contains("namespace kgateway-system stays, since there is ConfigMap mine"), "{text}");
+    lab.delete("v1", "Namespace", "", "kgateway-system").await;
+    lab.unchanged_since(&before).await;
+    let definitions = expect(&lab.gwm(&["doctor", "kgateway"]), 0);
+    assert!(definitions.contains("not installed"), "{definitions}");
+}

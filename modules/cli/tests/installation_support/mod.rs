@@ -72,6 +72,29 @@ impl Lab {
         path.to_str().unwrap().to_owned()
     }
 
+    pub(crate) fn executable(&self, path: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Runs `gwm` until a Job is there, then kills it and the Helm that it runs: their process group, which is this one's.
+    pub(crate) async fn killed(&self, arguments: &[String], namespace: &str, job: &str) {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gwm"));
+        command.args(arguments).env_remove("KUBECONFIG").process_group(0);
+        command.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig")).arg("--helm").arg(&self.helm);
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        let jobs = self.api("batch/v1", "Job", "jobs", Some(namespace));
+        let start = Instant::now();
+        while jobs.get_opt(job).await.unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(30) && child.try_wait().unwrap().is_none());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let group = child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).status().unwrap().success());
+        child.wait().unwrap();
+    }
+
     /// Runs `gwm`; tokio's threads go on meanwhile.
     pub(crate) fn gwm(&self, arguments: &[&str]) -> Output {
         let start = Instant::now();
@@ -105,7 +128,7 @@ impl Lab {
 
     pub(crate) async fn delete(&self, api_version: &str, kind: &str, namespace: &str, name: &str) {
         let namespace = Some(namespace).filter(|name| !name.is_empty());
-        self.api(api_version, kind, &plural(kind), namespace).delete(name, &DeleteParams::default()).await.unwrap();
+        self.api(api_version, kind, &plural(kind), namespace).delete(name, &DeleteParams::background()).await.unwrap();
     }
 
     pub(crate) async fn everything(&self) -> Inventory {
