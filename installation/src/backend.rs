@@ -64,6 +64,9 @@ pub struct PlannedRelease {
     pub rendered: String,
     /// Hash over chart and values.
     pub hash: String,
+    /// Release that comes before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// Carries installations out.

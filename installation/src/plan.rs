@@ -154,7 +154,7 @@ pub async fn plan(
         }
     }
 
-    let mut releases = Vec::new();
+    let mut releases: Vec<PlannedRelease> = Vec::new();
     let mut by_hand = Vec::new();
     let main = installation.main_chart().map(|chart| chart.name.clone());
     for chart in &installation.charts {
@@ -186,6 +186,7 @@ pub async fn plan(
             pinned: request.charts.digests.get(&chart.name).cloned(),
             rendered,
             hash,
+            after: releases.last().map(|before| before.chart.release.clone()),
         });
     }
     let class = match &installation.class {

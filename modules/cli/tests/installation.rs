@@ -236,3 +236,63 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
     let definitions = expect(&lab.gwm(&["doctor", "kgateway"]), 0);
     assert!(definitions.contains("not installed"), "{definitions}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_goes_forward_and_tells_what_is_lost() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = lab.package(&ISTIO, "1.30.3");
+    lab.package(&ISTIO, "1.31.0");
+    let before = lab.everything().await;
+    let refused = expect(&lab.gwm(&["upgrade", "istio", "--charts", &charts]), 3);
+    assert!(refused.contains("gwm install istio"), "{refused}");
+    expect(&lab.gwm(&["install", "istio", "--charts", &charts, "--no-wait"]), 0);
+    let newer = ["upgrade", "istio", "--version", "1.31.0", "--charts", &charts, "--no-wait"];
+    let plan: serde_json::Value = serde_json::from_slice(
+        &lab.gwm(&newer.iter().copied().chain(["--dry-run", "-o", "json"]).collect::<Vec<_>>()).stdout,
+    )
+    .unwrap();
+    assert_eq!((&plan["from"], &plan["releases"][1]["action"]), (&json!("1.30.3"), &json!("upgrade")), "{plan:#}");
+    expect(&lab.gwm(&newer), 0);
+
+    // Back again: refused, and with the switch it tells which capabilities go.
+    let older = ["upgrade", "istio", "--version", "1.30.3", "--charts", &charts, "--no-wait", "--dry-run"];
+    let refused = expect(&lab.gwm(&older), 3);
+    assert!(refused.contains("1.31.0 is installed, and 1.30.3 is older") && refused.contains("--allow-downgrade"), "{refused}");
+    let told = expect(&lab.gwm(&older.iter().copied().chain(["--allow-downgrade"]).collect::<Vec<_>>()), 0);
+    assert!(told.contains("warning: 1.30.3 can no longer do what 1.31.0 could: "), "{told}");
+    assert!(told.contains("no data plane is on it"), "{told}");
+
+    // What policies need becomes values of the chart.
+    let intents = lab.file(
+        "intents/shop.yaml",
+        "apiVersion: gatewaymodules.dev/v1alpha1
+kind: DataPlane
+metadata: {name: production}
+spec:
+  gateway:
+    module: istio
+    parameters:
+      extensionProviders:
+        collector: {opentelemetry: {service: collector.tracing.svc.cluster.local, port: 4317}}
+---
+apiVersion: gatewaymodules.dev/v1alpha1
+kind: Component
+metadata: {name: catalog, namespace: shop}
+spec:
+  endpoints:
+    - name: api
+      type: HTTP
+      port: 8080
+      visibilities: [external]
+      policies: {tracing: {service: collector, namespace: tracing, port: 4317, sampling: 10}}
+",
+    );
+    let with = ["upgrade", "istio", "--version", "1.31.0", "--charts", &charts, "--no-wait", "-f", &intents];
+    let text = expect(&lab.gwm(&with), 0);
+    assert!(text.contains("release istiod in istio-system"), "{text}");
+    let values = expect(&lab.helm(&["get", "values", "istiod", "-n", "istio-system", "-o", "json"]), 0);
+    let values: serde_json::Value = serde_json::from_str(&values).unwrap();
+    assert_eq!(values["meshConfig"]["extensionProviders"][0]["name"], "collector", "{values:#}");
+    expect(&lab.gwm(&["uninstall", "istio"]), 0);
+    lab.unchanged_since(&before).await;
+}

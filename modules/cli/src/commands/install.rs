@@ -11,8 +11,8 @@ use gateway_modules::core::{
     object::{GroupVersionKind, ObjectKey},
 };
 use gateway_modules_installation::{
-    Action, Backend, ChartSettings, Helm, HelmOptions, InstallError, InstallPlan, InstallRequest, Progress, State,
-    install, plan,
+    ARGO_CD_NAMESPACE, Action, ArgoCd, Backend, ChartSettings, Flux, Helm, HelmOptions, InstallError, InstallPlan,
+    InstallRequest, Progress, Record, State, install, manifests, plan,
 };
 use serde_json::Value;
 
@@ -52,14 +52,20 @@ pub(crate) struct Args {
 pub(crate) enum BackendName {
     /// The Helm program on this machine.
     Helm,
+    /// Flux in the cluster: a source and a HelmRelease for each chart.
+    Flux,
+    /// Argo CD in the cluster: an Application for each chart.
+    ArgoCd,
+    /// Nobody: what would be written is printed.
+    Manifests,
 }
 
 /// Which Helm, and how it reaches registries.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackendArgs {
-    /// What carries it out.
-    #[arg(long, value_enum, default_value = "helm")]
-    pub(crate) backend: BackendName,
+    /// What carries it out; absent: what has installed it, else Helm.
+    #[arg(long, value_enum)]
+    pub(crate) backend: Option<BackendName>,
     /// The Helm program; absent: `helm` on the PATH.
     #[arg(long, value_name = "PATH", env = "GATEWAY_MODULES_HELM")]
     pub(crate) helm: Option<PathBuf>,
@@ -72,10 +78,35 @@ pub(crate) struct BackendArgs {
     /// The registry speaks no TLS.
     #[arg(long)]
     pub(crate) plain_http: bool,
+    /// Namespace of Argo CD's Applications.
+    #[arg(long, default_value = ARGO_CD_NAMESPACE, value_name = "NAME")]
+    argo_cd_namespace: String,
 }
 
 impl BackendArgs {
-    pub(crate) async fn find(&self, cluster: &ClusterArgs) -> Result<Helm, Failure> {
+    /// Who carries it out; Helm as well, where charts are fetched by it.
+    pub(crate) async fn find(
+        &self,
+        name: BackendName,
+        cluster: &ClusterArgs,
+    ) -> Result<(Box<dyn Backend>, Option<Helm>), Failure> {
+        Ok(match name {
+            BackendName::Flux => (Box::new(Flux::new()), None),
+            BackendName::ArgoCd => (Box::new(ArgoCd::new(self.argo_cd_namespace.clone())), None),
+            BackendName::Helm | BackendName::Manifests => {
+                let helm = self.helm(cluster).await?;
+                (Box::new(helm.clone()), Some(helm))
+            }
+        })
+    }
+
+    /// The one that is named, else the one that is recorded, else Helm.
+    pub(crate) fn name(&self, record: Option<&Record>) -> BackendName {
+        let recorded = || record.and_then(|record| BackendName::from_str(&record.backend, true).ok());
+        self.backend.or_else(recorded).unwrap_or(BackendName::Helm)
+    }
+
+    async fn helm(&self, cluster: &ClusterArgs) -> Result<Helm, Failure> {
         let (kubeconfig, context) = cluster.kubeconfig();
         let mut options = HelmOptions::default();
         options.program.clone_from(&self.helm);
@@ -260,9 +291,11 @@ pub(crate) async fn carry_out(
     request: &InstallRequest,
     format: Format,
 ) -> Run {
-    let helm = how.backend.find(cluster_args).await?;
-    let backend: &dyn Backend = &helm;
-    let planned = plan(cluster, backend, Some(&helm), request).await?;
+    let record = Record::read(cluster, request.module.metadata().name).await?;
+    let name = how.backend.name(record.as_ref());
+    let (backend, helm) = how.backend.find(name, cluster_args).await?;
+    let backend = backend.as_ref();
+    let planned = plan(cluster, backend, helm.as_ref(), request).await?;
     let warnings = planned.checks.iter().filter(|check| check.state != State::Holds && !check.blocks());
     for check in warnings {
         output::note(&format!("warning: {}: {}", check.name, check.message));
@@ -272,6 +305,17 @@ pub(crate) async fn carry_out(
             "to be done by hand, since no value of the chart decides it: {} = {} ({})",
             need.setting, need.value, need.reason
         ));
+    }
+    let git_ops = matches!(name, BackendName::Flux | BackendName::ArgoCd);
+    let printed = name == BackendName::Manifests || (git_ops && how.dry_run && format == Format::Yaml);
+    if printed {
+        if !planned.refusals.is_empty() {
+            return Err(InstallError::Refused(planned.refusals).into());
+        }
+        for object in manifests(backend, &planned)? {
+            output::print(&format!("---\n{}", output::yaml(&object)?.trim_end()));
+        }
+        return Ok(());
     }
     if how.dry_run {
         if format == Format::Table { show(&planned) } else { output::data(&planned, format)? }

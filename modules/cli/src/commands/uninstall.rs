@@ -88,11 +88,11 @@ pub(crate) fn run(args: &Args) -> Run {
                 }
             }
         }
-        let helm = args.backend.find(&args.cluster).await?;
+        let (backend, _) = args.backend.find(args.backend.name(Some(&record)), &args.cluster).await?;
         let version = ModuleVersion::new(&record.version).map_err(Failure::Failed)?;
         let installation = module.installation(&version, &InstallationOptions::default()).ok();
         let progress: Progress = Arc::new(|line| output::note(line));
-        let outcome = uninstall(&cluster, &helm, module.as_ref(), installation.as_ref(), &progress).await?;
+        let outcome = uninstall(&cluster, backend.as_ref(), module.as_ref(), installation.as_ref(), &progress).await?;
         if args.output == Format::Table {
             output::print(&format!("{} is removed", args.module));
             for (namespace, content) in &outcome.kept_namespaces {

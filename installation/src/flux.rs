@@ -1,0 +1,178 @@
+//! Releases by Flux: a source and a HelmRelease, which its controllers carry out.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use gateway_modules_core::{
+    cluster::{Cluster, ClusterError},
+    installation::{ChartSource, Definitions},
+    object::ObjectKey,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, InstallError, PlannedRelease, Progress, Refusal, ReleaseState, checks::key, record::RecordedRelease,
+};
+
+/// `source.toolkit.fluxcd.io/v1` since Flux 2.6 (OCIRepository) and 2.0 (HelmRepository).
+const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
+/// `helm.toolkit.fluxcd.io/v2` since Flux 2.3.
+const RELEASE: &str = "helm.toolkit.fluxcd.io/v2";
+/// How long Flux may take to remove a release.
+const REMOVAL: Duration = Duration::from_mins(5);
+
+/// Flux, in the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Flux;
+
+impl Flux {
+    /// The backend.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+fn release_key(release: &str, namespace: &str) -> ObjectKey {
+    key(RELEASE, "HelmRelease", Some(namespace), release)
+}
+
+#[async_trait]
+impl Backend for Flux {
+    fn name(&self) -> &'static str {
+        "flux"
+    }
+
+    fn describe(&self) -> String {
+        "Flux".to_owned()
+    }
+
+    fn leaves_definitions(&self) -> bool {
+        false
+    }
+
+    async fn state(&self, cluster: &Cluster, release: &str, namespace: &str) -> Result<ReleaseState, InstallError> {
+        let Some(found) = cluster.get_object(&release_key(release, namespace)).await? else {
+            return Ok(ReleaseState::Absent);
+        };
+        let conditions = found.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
+        Ok(match ready.map(|condition| (condition["status"].as_str(), condition["message"].as_str())) {
+            Some((Some("True"), _)) => ReleaseState::Deployed,
+            Some((Some("False"), message)) => ReleaseState::Broken { status: message.unwrap_or_default().to_owned() },
+            _ => ReleaseState::Changing { status: "Flux has not answered".to_owned() },
+        })
+    }
+
+    async fn apply(&self, cluster: &Cluster, release: &PlannedRelease, _: &Progress) -> Result<(), InstallError> {
+        for object in self.objects(release) {
+            apply(cluster, &object, "Flux", "https://fluxcd.io/flux/installation").await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(
+        &self,
+        cluster: &Cluster,
+        release: &RecordedRelease,
+        progress: &Progress,
+    ) -> Result<(), InstallError> {
+        let key = release_key(&release.release, &release.namespace);
+        if release.definitions_only && cluster.get_object(&key).await?.is_some() {
+            // Flux leaves what a suspended release has made when the release goes: the definitions, and everybody's objects.
+            let suspended = json!({
+                "apiVersion": RELEASE, "kind": "HelmRelease",
+                "metadata": {"name": release.release, "namespace": release.namespace}, "spec": {"suspend": true},
+            });
+            cluster.apply_object(&suspended, true, false).await?;
+            progress(&format!("the definitions of {} stay, and the objects of their kinds", release.chart));
+        }
+        cluster.delete_object(&key, None).await?;
+        gone(cluster, &key, "Flux").await?;
+        for kind in ["OCIRepository", "HelmRepository"] {
+            let source = crate::checks::key(SOURCE, kind, Some(&release.namespace), &release.release);
+            if let Some(live) = cluster.get_object(&source).await? {
+                cluster.delete_object(&source, live["metadata"]["uid"].as_str()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn objects(&self, release: &PlannedRelease) -> Vec<Value> {
+        let chart = &release.chart;
+        let metadata = json!({"name": chart.release, "namespace": chart.namespace});
+        let mut spec = json!({
+            "interval": "1h",
+            "releaseName": chart.release,
+            "targetNamespace": chart.namespace,
+            "storageNamespace": chart.namespace,
+            "install": {"crds": "Create", "remediation": {"retries": 3}},
+            // Definitions are only ever replaced by those of a newer chart: the plan compares versions.
+            "upgrade": {"crds": "CreateReplace", "remediation": {"retries": 3}},
+            "values": release.values,
+        });
+        if let Some(first) = &release.after {
+            spec["dependsOn"] = json!([{ "name": first }]);
+        }
+        if chart.definitions == Definitions::Only {
+            spec["install"]["crds"] = "CreateReplace".into();
+        }
+        let source = match &release.origin {
+            ChartSource::Repository { url } => {
+                spec["chart"] = json!({"spec": {
+                    "chart": chart.name, "version": chart.version, "interval": "1h",
+                    "sourceRef": {"kind": "HelmRepository", "name": chart.release},
+                }});
+                json!({"apiVersion": SOURCE, "kind": "HelmRepository", "metadata": metadata,
+                    "spec": {"interval": "1h", "url": url}})
+            }
+            ChartSource::Oci { registry } => {
+                spec["chartRef"] = json!({"kind": "OCIRepository", "name": chart.release});
+                let mut reference = json!({"tag": chart.version});
+                if let Some(digest) = &release.pinned {
+                    reference["digest"] = digest.as_str().into();
+                }
+                json!({"apiVersion": SOURCE, "kind": "OCIRepository", "metadata": metadata, "spec": {
+                    "interval": "1h", "url": format!("{}/{}", registry.trim_end_matches('/'), chart.name), "ref": reference,
+                    "layerSelector": {"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip", "operation": "copy"},
+                }})
+            }
+            _ => return Vec::new(),
+        };
+        vec![source, json!({"apiVersion": RELEASE, "kind": "HelmRelease", "metadata": metadata, "spec": spec})]
+    }
+
+    async fn values(&self, cluster: &Cluster, release: &RecordedRelease) -> Result<Value, InstallError> {
+        let found = cluster.get_object(&release_key(&release.release, &release.namespace)).await?;
+        Ok(found.and_then(|found| found.pointer("/spec/values").cloned()).unwrap_or(Value::Null))
+    }
+}
+
+/// Applies an object of a GitOps controller, and says so when the controller is not there.
+pub(crate) async fn apply(cluster: &Cluster, object: &Value, title: &str, link: &str) -> Result<(), InstallError> {
+    match cluster.apply_object(object, true, false).await {
+        Ok(_) => Ok(()),
+        Err(ClusterError::KindMissing { .. }) => Err(InstallError::Refused(vec![Refusal::new(
+            title,
+            format!("the cluster does not know {} {}", object["apiVersion"], object["kind"]),
+            format!("install {title} ({link}), or use --backend helm"),
+        )])),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until an object is gone, which its controller decides.
+pub(crate) async fn gone(cluster: &Cluster, key: &ObjectKey, title: &str) -> Result<(), InstallError> {
+    let start = Instant::now();
+    while cluster.get_object(key).await?.is_some() {
+        if start.elapsed() >= REMOVAL {
+            return Err(InstallError::Failed {
+                action: format!("waiting for {key} to go"),
+                message: format!("{title} has not removed it"),
+                next: format!("see that {title} runs and what it says, then run this again"),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
+}
