@@ -9,9 +9,10 @@ use gateway_modules_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, InstallError, PlannedRelease, Progress, ReleaseState,
+    Backend, InstallError, PlannedRelease, Progress, Refusal, ReleaseState,
     checks::key,
-    flux::{apply, gone},
+    flux::{gone, missing},
+    plan::NAMESPACE,
     record::RecordedRelease,
 };
 
@@ -61,6 +62,18 @@ impl Backend for ArgoCd {
         false
     }
 
+    async fn lacks(&self, cluster: &Cluster) -> Result<Vec<Refusal>, InstallError> {
+        let link = "https://argo-cd.readthedocs.io/en/stable/getting_started";
+        let mut all = missing(cluster, &["applications.argoproj.io"], "Argo CD", link).await?;
+        let key = ObjectKey { kind: NAMESPACE, namespace: None, name: self.namespace.clone() };
+        if all.is_empty() && cluster.get_object(&key).await?.is_none() {
+            let reason = "it is not there, and Applications go into it";
+            let next = "name Argo CD's own with --argo-cd-namespace";
+            all.push(Refusal::new(format!("namespace {}", self.namespace), reason, next));
+        }
+        Ok(all)
+    }
+
     async fn state(&self, cluster: &Cluster, release: &str, namespace: &str) -> Result<ReleaseState, InstallError> {
         let Some(found) = cluster.get_object(&self.key(release, namespace)).await? else {
             return Ok(ReleaseState::Absent);
@@ -76,7 +89,7 @@ impl Backend for ArgoCd {
 
     async fn apply(&self, cluster: &Cluster, release: &PlannedRelease, _: &Progress) -> Result<(), InstallError> {
         for object in self.objects(release) {
-            apply(cluster, &object, "Argo CD", "https://argo-cd.readthedocs.io/en/stable/getting_started").await?;
+            cluster.apply_object(&object, true, false).await?;
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! Who carries an installation out.
 
 use async_trait::async_trait;
-use gateway_modules_core::{cluster::Cluster, installation::{Chart, ChartSource}};
+use gateway_modules_core::{
+    cluster::Cluster,
+    installation::{Chart, ChartSource},
+};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{FetchedChart, Progress, error::InstallError, record::RecordedRelease};
+use crate::{FetchedChart, Progress, Refusal, error::InstallError, record::RecordedRelease};
 
 /// How a release is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,6 +84,15 @@ pub trait Backend: Send + Sync {
     /// Whether definitions are applied beside the releases by who calls; else the backend's own controller does it.
     fn leaves_definitions(&self) -> bool;
 
+    /// What the cluster lacks for this backend; nothing is installed while there is any.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    async fn lacks(&self, cluster: &Cluster) -> Result<Vec<Refusal>, InstallError> {
+        let _ = cluster;
+        Ok(Vec::new())
+    }
+
     /// How a release is.
     ///
     /// # Errors
@@ -91,12 +103,8 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// It failed; the next run mends it.
-    async fn apply(
-        &self,
-        cluster: &Cluster,
-        release: &PlannedRelease,
-        progress: &Progress,
-    ) -> Result<(), InstallError>;
+    async fn apply(&self, cluster: &Cluster, release: &PlannedRelease, progress: &Progress)
+    -> Result<(), InstallError>;
 
     /// Removes a release; no error when it is not there.
     ///

@@ -118,7 +118,7 @@ async fn look(cluster: &Cluster, test: &Test) -> Result<(State, String), Cluster
             for name in *names {
                 let key = ObjectKey { kind: CRD, namespace: None, name: (*name).to_owned() };
                 let definition = cluster.get_object(&key).await?;
-                if !definition.is_some_and(|definition| condition(&definition, "Established") == Some(true)) {
+                if definition.is_none_or(|definition| condition(&definition, "Established") != Some(true)) {
                     missing.push(*name);
                 }
             }
@@ -179,5 +179,8 @@ fn ready(object: &Value) -> (bool, String) {
     let observed = number("/status/observedGeneration") >= number("/metadata/generation");
     let (wanted, ready) = (wanted.unwrap_or(0), ready.unwrap_or(0));
     // A DaemonSet without nodes is as ready as it can be only once its controller has seen it.
-    (observed && ready >= wanted && number("/status/observedGeneration").is_some(), format!("{ready} of {wanted} ready"))
+    (
+        observed && ready >= wanted && number("/status/observedGeneration").is_some(),
+        format!("{ready} of {wanted} ready"),
+    )
 }

@@ -93,7 +93,8 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
     let there = record.is_some() || !classes.is_empty();
     match &declared {
         Ok(installation) => {
-            checks.push(gateway_api(cluster, installation.gateway_api.at_least, installation.gateway_api.source).await?);
+            checks
+                .push(gateway_api(cluster, installation.gateway_api.at_least, installation.gateway_api.source).await?);
             // What must be absent before an installation is there after it.
             if !there {
                 checks.extend(evaluate(cluster, &installation.prerequisites).await?);
@@ -102,7 +103,8 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
                 checks.extend(evaluate(cluster, &installation.post_checks).await?);
             }
             let values = installation.charts.iter().flat_map(|chart| &chart.values);
-            let unverified = values.filter(|value| value.value.is_some() && matches!(value.known, Known::Unverified { .. }));
+            let unverified =
+                values.filter(|value| value.value.is_some() && matches!(value.known, Known::Unverified { .. }));
             unverified_values.extend(unverified.map(|value| value.path.to_owned()));
         }
         Err(reason) => {

@@ -119,9 +119,7 @@ pub enum InstallError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Refused(Vec<Refusal>),
     /// A program or controller failed on the way.
-    #[error(
-        "{action}: {message}\n  next: {next}"
-    )]
+    #[error("{action}: {message}\n  next: {next}")]
     Failed {
         /// What was tried.
         action: String,

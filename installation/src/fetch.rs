@@ -69,7 +69,8 @@ pub(crate) async fn fetch(
         let archive = archive_digest(&fetched.path)?;
         let known: Vec<&String> = fetched.digest.iter().chain(&archive).collect();
         if !known.contains(&wanted) {
-            let found = known.first().map_or_else(|| "none, since it is unpacked".to_owned(), |digest| (*digest).clone());
+            let found =
+                known.first().map_or_else(|| "none, since it is unpacked".to_owned(), |digest| (*digest).clone());
             return Err(InstallError::Digest { chart: chart.name.clone(), found, wanted: wanted.clone() });
         }
     }
@@ -113,7 +114,10 @@ async fn in_folder(helm: &Helm, chart: &Chart, folder: &Path) -> Result<FetchedC
         version: chart.version.clone(),
         place: place.clone(),
         message,
-        next: format!("put {}-{}.tgz there (`helm pull` makes it), or name another folder with --charts", chart.name, chart.version),
+        next: format!(
+            "put {}-{}.tgz there (`helm pull` makes it), or name another folder with --charts",
+            chart.name, chart.version
+        ),
     };
     let path = archive(folder, chart);
     if path.is_file() {

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use gateway_modules_core::{
-    cluster::{Cluster, ClusterError},
+    cluster::Cluster,
     installation::{ChartSource, Definitions},
     object::ObjectKey,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, InstallError, PlannedRelease, Progress, Refusal, ReleaseState, checks::key, record::RecordedRelease,
+    Backend, InstallError, PlannedRelease, Progress, Refusal, ReleaseState, checks::key, plan::CRD,
+    record::RecordedRelease,
 };
 
 /// `source.toolkit.fluxcd.io/v1` since Flux 2.6 (OCIRepository) and 2.0 (HelmRepository).
@@ -51,6 +52,15 @@ impl Backend for Flux {
         false
     }
 
+    async fn lacks(&self, cluster: &Cluster) -> Result<Vec<Refusal>, InstallError> {
+        let names = [
+            "helmreleases.helm.toolkit.fluxcd.io",
+            "helmrepositories.source.toolkit.fluxcd.io",
+            "ocirepositories.source.toolkit.fluxcd.io",
+        ];
+        missing(cluster, &names, "Flux", "https://fluxcd.io/flux/installation").await
+    }
+
     async fn state(&self, cluster: &Cluster, release: &str, namespace: &str) -> Result<ReleaseState, InstallError> {
         let Some(found) = cluster.get_object(&release_key(release, namespace)).await? else {
             return Ok(ReleaseState::Absent);
@@ -66,7 +76,7 @@ impl Backend for Flux {
 
     async fn apply(&self, cluster: &Cluster, release: &PlannedRelease, _: &Progress) -> Result<(), InstallError> {
         for object in self.objects(release) {
-            apply(cluster, &object, "Flux", "https://fluxcd.io/flux/installation").await?;
+            cluster.apply_object(&object, true, false).await?;
         }
         Ok(())
     }
@@ -78,11 +88,13 @@ impl Backend for Flux {
         progress: &Progress,
     ) -> Result<(), InstallError> {
         let key = release_key(&release.release, &release.namespace);
-        if release.definitions_only && cluster.get_object(&key).await?.is_some() {
+        let live = if release.definitions_only { cluster.get_object(&key).await? } else { None };
+        if let Some(mut live) = live {
             // Flux leaves what a suspended release has made when the release goes: the definitions, and everybody's objects.
+            live["spec"]["suspend"] = true.into();
             let suspended = json!({
                 "apiVersion": RELEASE, "kind": "HelmRelease",
-                "metadata": {"name": release.release, "namespace": release.namespace}, "spec": {"suspend": true},
+                "metadata": {"name": release.release, "namespace": release.namespace}, "spec": live["spec"],
             });
             cluster.apply_object(&suspended, true, false).await?;
             progress(&format!("the definitions of {} stay, and the objects of their kinds", release.chart));
@@ -148,17 +160,25 @@ impl Backend for Flux {
     }
 }
 
-/// Applies an object of a GitOps controller, and says so when the controller is not there.
-pub(crate) async fn apply(cluster: &Cluster, object: &Value, title: &str, link: &str) -> Result<(), InstallError> {
-    match cluster.apply_object(object, true, false).await {
-        Ok(_) => Ok(()),
-        Err(ClusterError::KindMissing { .. }) => Err(InstallError::Refused(vec![Refusal::new(
-            title,
-            format!("the cluster does not know {} {}", object["apiVersion"], object["kind"]),
-            format!("install {title} ({link}), or use --backend helm"),
-        )])),
-        Err(error) => Err(error.into()),
+/// Definitions of a GitOps controller that the cluster does not have.
+pub(crate) async fn missing(
+    cluster: &Cluster,
+    names: &[&str],
+    title: &str,
+    link: &str,
+) -> Result<Vec<Refusal>, InstallError> {
+    let mut missing = Vec::new();
+    for name in names {
+        let key = ObjectKey { kind: CRD, namespace: None, name: (*name).to_owned() };
+        if cluster.get_object(&key).await?.is_none() {
+            missing.push(*name);
+        }
     }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reason = format!("the cluster does not know {}", missing.join(", "));
+    Ok(vec![Refusal::new(title, reason, format!("install {title} ({link}), or use --backend helm"))])
 }
 
 /// Waits until an object is gone, which its controller decides.

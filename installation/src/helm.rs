@@ -76,9 +76,9 @@ impl Helm {
         }
         // Helm 2 says `Client: v2.17.0…`; a build from source has no patch number.
         let mut numbers = text.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u32>);
-        let (major, minor) = match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
-            _ => return Err(InstallError::HelmVersion { program, found: if text.is_empty() { "of unknown version".to_owned() } else { text } }),
+        let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+            let found = if text.is_empty() { "of unknown version".to_owned() } else { text };
+            return Err(InstallError::HelmVersion { program, found });
         };
         if !matches!((major, minor), (3, 8..) | (4, _)) {
             return Err(InstallError::HelmVersion { program, found: text });
@@ -103,11 +103,17 @@ impl Helm {
         command
     }
 
-    async fn run(&self, cluster: bool, arguments: Vec<OsString>, progress: Option<&Progress>) -> Result<Ran, InstallError> {
+    async fn run(
+        &self,
+        cluster: bool,
+        arguments: Vec<OsString>,
+        progress: Option<&Progress>,
+    ) -> Result<Ran, InstallError> {
         let mut command = self.command(cluster);
         command.args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         tracing::debug!(?arguments, "helm");
-        let missing = |error: std::io::Error| InstallError::NoHelm { program: self.program.clone(), reason: error.to_string() };
+        let missing =
+            |error: std::io::Error| InstallError::NoHelm { program: self.program.clone(), reason: error.to_string() };
         let mut child = command.spawn().map_err(missing)?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr, status) = tokio::join!(collect(out, None), collect(err, progress), child.wait());
@@ -175,7 +181,10 @@ impl Helm {
             }
             return Err(failed(format!("looking for release {name} in {namespace}"), &ran.stderr));
         }
-        let unreadable = || InstallError::Unreadable { place: "helm status".to_owned(), message: "no status of a release".to_owned() };
+        let unreadable = || InstallError::Unreadable {
+            place: "helm status".to_owned(),
+            message: "no status of a release".to_owned(),
+        };
         let status: Value = serde_json::from_str(&ran.stdout).map_err(|_| unreadable())?;
         let text = status["info"]["status"].as_str().ok_or_else(unreadable)?;
         if text == "uninstalled" {
@@ -195,7 +204,12 @@ impl Helm {
     }
 
     /// Installs or upgrades a release. Readiness is watched by who calls, not by Helm.
-    pub(crate) async fn upgrade(&self, release: &Target<'_>, skip_crds: bool, progress: &Progress) -> Result<(), InstallError> {
+    pub(crate) async fn upgrade(
+        &self,
+        release: &Target<'_>,
+        skip_crds: bool,
+        progress: &Progress,
+    ) -> Result<(), InstallError> {
         let mut arguments: Vec<OsString> = vec!["upgrade".into(), release.name.into(), release.chart.into()];
         arguments.extend(["--install".into(), "--namespace".into(), release.namespace.into()]);
         // Values are always written whole: those of an earlier revision must not come back.
@@ -276,7 +290,8 @@ fn not_pulled(chart: &str, version: &str, place: &str, stderr: &str) -> InstallE
         return InstallError::Credentials { chart, place, message };
     }
     if says(&["not found", "404", "manifest unknown", "name unknown", "no chart version found"]) {
-        let next = "see which versions there are, and name one with --version (of the gateway) or --chart-version".to_owned();
+        let next =
+            "see which versions there are, and name one with --version (of the gateway) or --chart-version".to_owned();
         return InstallError::ChartNotFound { chart, version: version.to_owned(), place, message, next };
     }
     InstallError::Unreachable { chart, place, message }

@@ -31,12 +31,7 @@ impl Backend for Helm {
         })
     }
 
-    async fn apply(
-        &self,
-        _: &Cluster,
-        release: &PlannedRelease,
-        progress: &Progress,
-    ) -> Result<(), InstallError> {
+    async fn apply(&self, _: &Cluster, release: &PlannedRelease, progress: &Progress) -> Result<(), InstallError> {
         let (name, namespace) = (&release.chart.release, &release.chart.namespace);
         if let Some(found) = self.status(name, namespace).await? {
             match found.status.as_str() {
@@ -52,19 +47,17 @@ impl Backend for Helm {
             }
         }
         let Some(fetched) = &release.fetched else {
-            return Err(InstallError::Unreadable { place: name.clone(), message: "the chart was not fetched".to_owned() });
+            return Err(InstallError::Unreadable {
+                place: name.clone(),
+                message: "the chart was not fetched".to_owned(),
+            });
         };
         let values = write_values(&release.values)?;
         let target = Target { name, namespace, chart: &fetched.path, values: values.path() };
         self.upgrade(&target, release.chart.definitions == Definitions::Folder, progress).await
     }
 
-    async fn remove(
-        &self,
-        _: &Cluster,
-        release: &RecordedRelease,
-        progress: &Progress,
-    ) -> Result<(), InstallError> {
+    async fn remove(&self, _: &Cluster, release: &RecordedRelease, progress: &Progress) -> Result<(), InstallError> {
         self.uninstall(&release.release, &release.namespace, progress).await
     }
 

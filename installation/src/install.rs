@@ -12,8 +12,7 @@ use serde_json::json;
 
 use crate::{
     Action, Backend, CheckResult, InstallError, InstallPlan, Phase, Progress, Record, RecordedRelease, State,
-    checks::evaluate,
-    plan::CRD,
+    checks::evaluate, plan::CRD,
 };
 
 /// What came of it.
@@ -80,9 +79,10 @@ async fn carry_out(
             DefinitionChange::Refuse { .. } => {}
         }
     }
-    let applied = plan.definitions.iter().filter(|definition| {
-        matches!(definition.change, DefinitionChange::Create | DefinitionChange::Update)
-    });
+    let applied = plan
+        .definitions
+        .iter()
+        .filter(|definition| matches!(definition.change, DefinitionChange::Create | DefinitionChange::Update));
     for definition in applied {
         established(cluster, &definition.name).await?;
     }

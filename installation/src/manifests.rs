@@ -17,9 +17,10 @@ pub fn manifests(backend: &dyn Backend, plan: &InstallPlan) -> Result<Vec<Value>
         .into_iter()
         .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
         .collect();
-    let changed = plan.definitions.iter().filter(|definition| {
-        matches!(definition.change, DefinitionChange::Create | DefinitionChange::Update)
-    });
+    let changed = plan
+        .definitions
+        .iter()
+        .filter(|definition| matches!(definition.change, DefinitionChange::Create | DefinitionChange::Update));
     all.extend(changed.map(|definition| definition.object.clone()));
     for release in &plan.releases {
         let objects = backend.objects(release);

@@ -24,8 +24,7 @@ use crate::{
 };
 
 pub(crate) const NAMESPACE: GroupVersionKind = GroupVersionKind::of("", "v1", "Namespace");
-pub(crate) const CRD: GroupVersionKind =
-    GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+pub(crate) const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
 
 /// What is to be installed, and how.
 #[derive(Clone)]
@@ -122,9 +121,8 @@ pub async fn plan(
     let metadata = request.module.metadata();
     let values = values(request)?;
     let record = Record::read(cluster, metadata.name).await?;
-    let folder = Arc::new(
-        tempfile::tempdir().map_err(|source| InstallError::File { path: std::env::temp_dir(), source })?,
-    );
+    let folder =
+        Arc::new(tempfile::tempdir().map_err(|source| InstallError::File { path: std::env::temp_dir(), source })?);
     let kubernetes = cluster.server_version().await?;
     let mut refusals = Vec::new();
 
@@ -135,6 +133,7 @@ pub async fn plan(
         checks.iter_mut().filter(|check| check.name == "no other network").for_each(|check| check.required = false);
     }
     refusals.extend(checks.iter().filter(|check| check.blocks()).map(CheckResult::refusal));
+    refusals.extend(backend.lacks(cluster).await?);
     refusals.extend(against_record(record.as_ref(), backend, request));
     let mut planned_definitions = gateway_api(cluster, request, &mut refusals).await?;
     if record.is_none() && !request.adopt {

@@ -73,7 +73,8 @@ const GONE: Duration = Duration::from_mins(2);
 /// # Errors
 /// The cluster does not answer.
 pub async fn dependents(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Dependents, InstallError> {
-    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let classes: Vec<String> = cluster
         .list_objects(&GATEWAY_CLASS, "")
         .await?
@@ -145,9 +146,7 @@ async fn carry_out(
     record.write(cluster).await?;
     if let Some(class) = &record.class {
         progress(&format!("GatewayClass {class}"));
-        cluster
-            .delete_object(&ObjectKey { kind: GATEWAY_CLASS, namespace: None, name: class.clone() }, None)
-            .await?;
+        cluster.delete_object(&ObjectKey { kind: GATEWAY_CLASS, namespace: None, name: class.clone() }, None).await?;
     }
     for release in record.releases.iter().rev() {
         if release.definitions_only && backend.leaves_definitions() {
@@ -248,7 +247,10 @@ async fn gone(cluster: &Cluster, key: &ObjectKey) -> Result<(), InstallError> {
             return Err(InstallError::Failed {
                 action: format!("waiting for {key} to go"),
                 message: "something in it has a finalizer that nobody serves".to_owned(),
-                next: format!("see the conditions of `kubectl get namespace {} -o yaml`, then run this again", key.name),
+                next: format!(
+                    "see the conditions of `kubectl get namespace {} -o yaml`, then run this again",
+                    key.name
+                ),
             });
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

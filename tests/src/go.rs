@@ -21,6 +21,18 @@ pub const HELM_VERSION: &str = "4.3.1";
 const HELM: [(&str, &str); 2] =
     [("go.mod", include_str!("../helm/go.mod")), ("go.sum", include_str!("../helm/go.sum"))];
 
+const REGISTRY_VERSION: &str = "3.1.2";
+const REGISTRY: [(&str, &str); 2] =
+    [("go.mod", include_str!("../registry/go.mod")), ("go.sum", include_str!("../registry/go.sum"))];
+
+/// The version of Flux's helm-controller.
+const FLUX_VERSION: &str = "1.6.5";
+const FLUX: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../flux/go.mod")),
+    ("go.sum", include_str!("../flux/go.sum")),
+    ("flux.go", include_str!("../flux/flux.go")),
+];
+
 /// The Helm program: the one that `GATEWAY_MODULES_HELM` names, else from the cache, else built from its Go module
 /// (three minutes on two cores, once). It blocks; any number of processes may call it at once.
 ///
@@ -31,6 +43,44 @@ pub fn helm() -> Result<PathBuf, Error> {
         return Ok(program.into());
     }
     tool("helm", HELM_VERSION, "helm.sh/helm/v4/cmd/helm", &HELM)
+}
+
+/// The registry of the distribution project, for charts: from the cache, else built (two minutes on two cores, once).
+///
+/// # Errors
+/// As [`helm`].
+pub fn registry() -> Result<PathBuf, Error> {
+    tool("registry", REGISTRY_VERSION, "github.com/distribution/distribution/v3/cmd/registry", &REGISTRY)
+}
+
+/// The definition of Flux's HelmRelease as YAML, generated from its Go types: the module that holds the file is not to be had
+/// everywhere, that of its types is. Builds the generator the first time (a minute on two cores).
+///
+/// # Errors
+/// As [`helm`], or the generator fails.
+pub fn flux_helm_release() -> Result<String, Error> {
+    let generator = tool("controller-gen", FLUX_VERSION, "sigs.k8s.io/controller-tools/cmd/controller-gen", &FLUX)?;
+    let folder = generator.parent().unwrap_or(Path::new(".")).to_owned();
+    let made = folder.join("helmreleases.yaml");
+    if !made.is_file() {
+        let output = Command::new(&generator)
+            .args(["crd", "paths=github.com/fluxcd/helm-controller/api/v2", "output:stdout"])
+            .current_dir(folder.join("src"))
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOWORK", "off")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| Error::Spawn { program: generator.display().to_string(), source })?;
+        if !output.status.success() {
+            return Err(Error::GoBuild { folder, log: String::from_utf8_lossy(&output.stderr).into_owned() });
+        }
+        // Whole or not at all: another process may look.
+        let unfinished = folder.join(format!("unfinished-{}", std::process::id()));
+        fs::write(&unfinished, output.stdout).map_err(Error::io("write", &unfinished))?;
+        fs::rename(&unfinished, &made).map_err(Error::io("write", &made))?;
+    }
+    fs::read_to_string(&made).map_err(Error::io("read", &made))
 }
 
 /// The folder of a Go module in Go's own cache, downloaded when it is not there. It is read-only.
@@ -51,7 +101,9 @@ pub fn module(path: &str, version: &str) -> Result<PathBuf, Error> {
         Some(folder) if output.status.success() => Ok(PathBuf::from(folder)),
         _ => Err(Error::GoModule {
             module: format!("{path}@{version}"),
-            reason: told["Error"].as_str().map_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned(), ToOwned::to_owned),
+            reason: told["Error"]
+                .as_str()
+                .map_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned(), ToOwned::to_owned),
         }),
     }
 }

@@ -204,7 +204,8 @@ impl Cluster {
     /// The cluster cannot be read.
     pub async fn planes_of(&self, module: &str) -> Result<Vec<String>, ClusterError> {
         let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
-        let on = |parent: &ParentState| parent.record.selection.as_ref().is_some_and(|selection| selection.module == module);
+        let on =
+            |parent: &ParentState| parent.record.selection.as_ref().is_some_and(|selection| selection.module == module);
         let mut planes: Vec<String> =
             parents.into_iter().filter(on).filter_map(|parent| parent.set.data_plane).collect();
         planes.sort();

@@ -69,7 +69,6 @@ async fn istio_comes_is_seen_and_goes_without_a_trace() {
     expect(&lab.gwm(&["doctor"]), 0);
 }
 
-
 /// Charts with the names and value paths of kgateway's: nothing of the vendor's can be had where this runs.
 fn small_charts(lab: &Lab) -> String {
     let chart = |name: &str| format!("apiVersion: v2\nname: {name}\nversion: v2.4.3\nappVersion: 2.4.3\n");
@@ -174,7 +173,14 @@ async fn what_is_wrong_is_said_with_the_next_step_and_changes_nothing() {
     lab.unchanged_since(&before).await;
 
     // A release of that name that somebody else has made.
-    let helm = lab.helm(&["install", "kgateway", &format!("{charts}/kgateway"), "--create-namespace", "-n", "kgateway-system"]);
+    let helm = lab.helm(&[
+        "install",
+        "kgateway",
+        &format!("{charts}/kgateway"),
+        "--create-namespace",
+        "-n",
+        "kgateway-system",
+    ]);
     expect(&helm, 0);
     let foreign = lab.everything().await;
     said(install(&with_charts), 3, &["GWM0911", "release kgateway in kgateway-system", "--adopt"]);
@@ -190,9 +196,10 @@ async fn what_is_wrong_is_said_with_the_next_step_and_changes_nothing() {
     // Gateway API: another channel is never installed over what is there.
     let schemas = gateway_modules_testkit::schemas_or_explain().unwrap().unwrap();
     let experimental = schemas.join("gateway-api/experimental");
-    let file = std::fs::read_dir(experimental).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
-        std::fs::read_to_string(path).unwrap().contains("name: httproutes.gateway.networking.k8s.io")
-    });
+    let file = std::fs::read_dir(experimental)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| std::fs::read_to_string(path).unwrap().contains("name: httproutes.gateway.networking.k8s.io"));
     let file = file.unwrap().to_str().unwrap().to_owned();
     said(install(&["--charts", &charts, "--gateway-api", &file]), 3, &["of the experimental channel"]);
 }
@@ -226,8 +233,10 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&values).unwrap()["controller"], json!({"replicaCount": 3}));
 
     // An uninstall keeps the namespace where something of others is.
-    lab.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "kgateway-system"}}))
-        .await;
+    lab.create(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "kgateway-system"}}),
+    )
+    .await;
     lab.delete("batch/v1", "Job", "kgateway-system", "hang").await;
     let text = expect(&lab.gwm(&["uninstall", "kgateway"]), 0);
     assert!(text.contains("namespace kgateway-system stays, since there is ConfigMap mine"), "{text}");
@@ -257,7 +266,10 @@ async fn an_upgrade_goes_forward_and_tells_what_is_lost() {
     // Back again: refused, and with the switch it tells which capabilities go.
     let older = ["upgrade", "istio", "--version", "1.30.3", "--charts", &charts, "--no-wait", "--dry-run"];
     let refused = expect(&lab.gwm(&older), 3);
-    assert!(refused.contains("1.31.0 is installed, and 1.30.3 is older") && refused.contains("--allow-downgrade"), "{refused}");
+    assert!(
+        refused.contains("1.31.0 is installed, and 1.30.3 is older") && refused.contains("--allow-downgrade"),
+        "{refused}"
+    );
     let told = expect(&lab.gwm(&older.iter().copied().chain(["--allow-downgrade"]).collect::<Vec<_>>()), 0);
     assert!(told.contains("warning: 1.30.3 can no longer do what 1.31.0 could: "), "{told}");
     assert!(told.contains("no data plane is on it"), "{told}");
@@ -294,5 +306,79 @@ spec:
     let values: serde_json::Value = serde_json::from_str(&values).unwrap();
     assert_eq!(values["meshConfig"]["extensionProviders"][0]["name"], "collector", "{values:#}");
     expect(&lab.gwm(&["uninstall", "istio"]), 0);
+    lab.unchanged_since(&before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flux_and_argo_cd_get_objects_that_their_own_definitions_accept() {
+    let Some(lab) = Lab::start().await else { return };
+    let missing = expect(&lab.gwm(&["install", "kgateway", "--backend", "flux", "--no-wait"]), 3);
+    assert!(missing.contains("does not know helmreleases.helm.toolkit.fluxcd.io"), "{missing}");
+    lab.git_ops_definitions().await;
+    let missing = expect(&lab.gwm(&["install", "kgateway", "--backend", "argo-cd", "--no-wait"]), 3);
+    assert!(missing.contains("--argo-cd-namespace"), "{missing}");
+    lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}})).await;
+    let before = lab.everything().await;
+
+    // OCI charts of kgateway, charts of a repository of Istio; printed for Git, and applied.
+    for (backend, module, kinds) in [
+        ("flux", "kgateway", &["OCIRepository", "HelmRelease"][..]),
+        ("flux", "istio", &["HelmRepository", "HelmRelease"][..]),
+        ("argo-cd", "kgateway", &["Application"][..]),
+        ("argo-cd", "istio", &["Application"][..]),
+    ] {
+        let printed = expect(&lab.gwm(&["install", module, "--backend", backend, "--dry-run", "-o", "yaml"]), 0);
+        for kind in kinds {
+            assert_eq!(printed.matches(&format!("\nkind: {kind}\n")).count(), 2, "{kind}: {printed}");
+        }
+        // Applied with strict field validation: a field that the definition does not have is an error.
+        expect(&lab.gwm(&["install", module, "--backend", backend, "--no-wait"]), 0);
+        let report = expect(&lab.gwm(&["doctor", module]), 4);
+        assert!(report.contains(backend), "{report}");
+        let finalizers = lab.without_finalizers(backend);
+        expect(&lab.gwm(&["uninstall", module]), 0);
+        finalizers.stop().await;
+        lab.unchanged_since(&before).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_come_from_a_registry_with_credentials_digests_and_a_mirror_of_images() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = small_charts(&lab);
+    let before = lab.everything().await;
+    let registry = lab.registry(&charts, &["kgateway-crds", "kgateway"]).await;
+    let place = format!("oci://{}/mirror", registry.address);
+    let install = |more: &[&str]| {
+        let first = ["install", "kgateway", "--no-wait", "--plain-http", "--registry", &place];
+        lab.gwm(&first.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let nobody = lab.file("nobody.json", "{}");
+    let refused = expect(&install(&["--registry-config", &nobody]), 1);
+    assert!(refused.contains("GWM0905") && refused.contains("helm registry login"), "{refused}");
+    let credentials = ["--registry-config", registry.credentials.as_str()];
+    let with = |more: &[&str]| install(&credentials.iter().chain(more).copied().collect::<Vec<_>>());
+    let missing = expect(&with(&["--version", "2.4.9"]), 1);
+    assert!(missing.contains("GWM0904"), "{missing}");
+    lab.unchanged_since(&before).await;
+
+    let plan: serde_json::Value = serde_json::from_slice(&with(&["--dry-run", "-o", "json"]).stdout).unwrap();
+    let digest = plan["releases"][1]["fetched"]["digest"].as_str().unwrap();
+    assert!(digest.starts_with("sha256:"), "{plan:#}");
+    let pinned = format!("kgateway={digest}");
+    let images = ["--image-registry", "mirror.example.com/kgateway", "--image-pull-secret", "mirror"];
+    expect(&with(&[&["--digest", &pinned][..], &images].concat()), 0);
+    let deployment = lab.get("apps/v1", "Deployment", "kgateway-system", "kgateway").await;
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], "mirror.example.com/kgateway/kgateway:2.4.3");
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "mirror"}]));
+    expect(&lab.gwm(&["uninstall", "kgateway"]), 0);
+    lab.unchanged_since(&before).await;
+
+    // What is printed for others to apply is what an installation would have written.
+    let printed = expect(&with(&["--backend", "manifests"]), 0);
+    for text in ["kind: Namespace", "kind: Deployment", "namespace: kgateway-system"] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
     lab.unchanged_since(&before).await;
 }

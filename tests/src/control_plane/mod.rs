@@ -6,7 +6,7 @@ pub mod crds;
 #[cfg(feature = "testcontainers")]
 mod docker;
 mod files;
-pub mod inventory;
+pub(crate) mod inventory;
 mod kubeconfig;
 mod local;
 pub mod namespaces;

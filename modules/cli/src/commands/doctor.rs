@@ -11,7 +11,9 @@ use crate::{
 
 /// Tells which gateways are installed, what is missing or does not fit, and what to do.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gwm doctor\n  gwm doctor kgateway -o json\n\nExit code 4 when something that is installed does not work.")]
+#[command(
+    after_help = "Examples:\n  gwm doctor\n  gwm doctor kgateway -o json\n\nExit code 4 when something that is installed does not work."
+)]
 pub(crate) struct Args {
     /// Modules; absent: all.
     modules: Vec<String>,

@@ -202,9 +202,10 @@ impl HowArgs {
         charts.folder.clone_from(&self.charts);
         charts.allow_unknown_values = self.allow_unknown_values;
         for entry in &self.digest {
-            let (chart, digest) = entry.split_once('=').filter(|(_, digest)| digest.starts_with("sha256:")).ok_or_else(
-                || Failure::Usage(format!("--digest {entry}: write CHART=sha256:…")),
-            )?;
+            let (chart, digest) = entry
+                .split_once('=')
+                .filter(|(_, digest)| digest.starts_with("sha256:"))
+                .ok_or_else(|| Failure::Usage(format!("--digest {entry}: write CHART=sha256:…")))?;
             charts.digests.insert(chart.to_owned(), digest.to_owned());
         }
         let mut gateway_api = Vec::new();
@@ -231,7 +232,8 @@ impl HowArgs {
         }
         let (_, planes) = self.intent.required()?.compile()?;
         crate::input::stop_on_errors(&planes)?;
-        let releases = planes.iter().filter(|plane| plane.module == module).filter_map(|plane| plane.compiled.release.as_ref());
+        let releases =
+            planes.iter().filter(|plane| plane.module == module).filter_map(|plane| plane.compiled.release.as_ref());
         let mut all: Vec<Requirement> = releases.flat_map(|release| release.requires.clone()).collect();
         all.sort();
         all.dedup();
@@ -318,10 +320,14 @@ pub(crate) async fn carry_out(
         return Ok(());
     }
     if how.dry_run {
-        if format == Format::Table { show(&planned) } else { output::data(&planned, format)? }
+        if format == Format::Table {
+            show(&planned)
+        } else {
+            output::data(&planned, format)?
+        }
         return if planned.refusals.is_empty() { Ok(()) } else { Err(InstallError::Refused(planned.refusals).into()) };
     }
-    let progress: Progress = Arc::new(|line| output::note(line));
+    let progress: Progress = Arc::new(output::note);
     let outcome = install(cluster, backend, &planned, how.wait(), &progress).await?;
     if format == Format::Table {
         let state = if how.wait().is_none() { "; nobody waited until it works: `gwm doctor` tells" } else { "" };
@@ -357,7 +363,11 @@ fn show(planned: &InstallPlan) {
         };
         let chart = &release.chart;
         let place = release.fetched.as_ref().map_or_else(String::new, |fetched| {
-            format!(" from {}{}", fetched.place, fetched.digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default())
+            format!(
+                " from {}{}",
+                fetched.place,
+                fetched.digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default()
+            )
         });
         output::print(&format!(
             "{word} release {} in {}: chart {} {}{place}",

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_modules::core::{
-    cluster::ApplyOptions,
-    installation::InstallationOptions,
-    module::ModuleVersion,
-};
+use gateway_modules::core::{cluster::ApplyOptions, installation::InstallationOptions, module::ModuleVersion};
 use gateway_modules_installation::{Progress, Record, dependents, uninstall};
 
 use crate::{
@@ -19,7 +15,9 @@ use crate::{
 
 /// Removes an installed gateway, and leaves nothing but definitions, and with them everybody's objects.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gwm uninstall kgateway\n  gwm uninstall istio --cascade\n\nRefused while Gateways or routes depend on the gateway.")]
+#[command(
+    after_help = "Examples:\n  gwm uninstall kgateway\n  gwm uninstall istio --cascade\n\nRefused while Gateways or routes depend on the gateway."
+)]
 pub(crate) struct Args {
     /// A module.
     module: String,
@@ -80,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Run {
             for plan in cluster.plan_delete(plane).await? {
                 let outcome = carry_out(&cluster, &plan, ApplyOptions::default(), args.output).await?;
                 if !outcome.blocked.is_empty() {
-                    let blocked: Vec<_> = outcome.blocked.iter().map(|blocked| blocked.object.to_string()).collect();
+                    let blocked: Vec<_> = outcome.blocked.iter().map(|blocked| blocked.object.clone()).collect();
                     return Err(Failure::NotReady(format!(
                         "data plane {plane} is not all gone, so its gateway stays: {}",
                         blocked.join(", ")
@@ -91,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Run {
         let (backend, _) = args.backend.find(args.backend.name(Some(&record)), &args.cluster).await?;
         let version = ModuleVersion::new(&record.version).map_err(Failure::Failed)?;
         let installation = module.installation(&version, &InstallationOptions::default()).ok();
-        let progress: Progress = Arc::new(|line| output::note(line));
+        let progress: Progress = Arc::new(output::note);
         let outcome = uninstall(&cluster, backend.as_ref(), module.as_ref(), installation.as_ref(), &progress).await?;
         if args.output == Format::Table {
             output::print(&format!("{} is removed", args.module));

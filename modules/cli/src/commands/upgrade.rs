@@ -21,7 +21,10 @@ use crate::{
 /// With intents (`-f`), a version that can no longer do what they ask is refused; without, what the version can no longer do is
 /// a warning, with the data planes that it may concern.
 #[derive(Debug, clap::Args)]
-#[command(disable_version_flag = true, after_help = "Examples:\n  gwm upgrade kgateway --version 2.4\n  gwm upgrade istio --version 1.31.0 -f intents/ --dry-run")]
+#[command(
+    disable_version_flag = true,
+    after_help = "Examples:\n  gwm upgrade kgateway --version 2.4\n  gwm upgrade istio --version 1.31.0 -f intents/ --dry-run"
+)]
 pub(crate) struct Args {
     /// A module.
     module: String,
@@ -72,7 +75,11 @@ async fn losses(
         return Ok(());
     }
     let planes = cluster.planes_of(module.metadata().name).await?;
-    let concerned = if planes.is_empty() { "no data plane is on it".to_owned() } else { format!("data planes on it: {}", planes.join(", ")) };
+    let concerned = if planes.is_empty() {
+        "no data plane is on it".to_owned()
+    } else {
+        format!("data planes on it: {}", planes.join(", "))
+    };
     output::note(&format!(
         "warning: {new} can no longer do what {old} could: {} ({concerned}; name their intents with -f to see which of them lose \
          something)",

@@ -122,7 +122,8 @@ impl Lab {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("/apiVersion"), text("/kind"));
         let namespace = text("/metadata/namespace");
-        let api = self.api(&api_version, &kind, &plural(&kind), Some(namespace.as_str()).filter(|name| !name.is_empty()));
+        let api =
+            self.api(&api_version, &kind, &plural(&kind), Some(namespace.as_str()).filter(|name| !name.is_empty()));
         api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
     }
 
@@ -143,6 +144,90 @@ impl Lab {
         }
     }
 
+    pub(crate) async fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Value {
+        let object = self.api(api_version, kind, &plural(kind), Some(namespace)).get(name).await.unwrap();
+        serde_json::to_value(object).unwrap()
+    }
+
+    /// Installs the definitions of Flux and Argo CD, from their own Go modules.
+    pub(crate) async fn git_ops_definitions(&self) {
+        let (release, sources, application) = tokio::task::spawn_blocking(|| {
+            let sources = go::module("github.com/fluxcd/source-controller", "v1.9.6").unwrap().join("config/crd/bases");
+            let argo_cd = go::module("github.com/argoproj/argo-cd/v3", "v3.4.13").unwrap();
+            (go::flux_helm_release().unwrap(), sources, argo_cd.join("manifests/crds/application-crd.yaml"))
+        })
+        .await
+        .unwrap();
+        let folder = self.folder.path().join("git-ops");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("release.yaml"), release).unwrap();
+        std::fs::copy(application, folder.join("application.yaml")).unwrap();
+        for name in ["helmrepositories", "ocirepositories"] {
+            let file = format!("source.toolkit.fluxcd.io_{name}.yaml");
+            std::fs::copy(sources.join(&file), folder.join(&file)).unwrap();
+        }
+        crds::install_folder(&self.client, &folder).await.unwrap();
+    }
+
+    /// A stand-in for Argo CD's controller: what is being deleted loses its finalizer.
+    pub(crate) fn without_finalizers(&self, backend: &str) -> Kubelet {
+        let stop = Arc::new(AtomicBool::new(backend != "argo-cd"));
+        let applications = self.api("argoproj.io/v1alpha1", "Application", "applications", Some("argocd"));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            while !stopped.load(Ordering::Acquire) {
+                for application in applications.list(&ListParams::default()).await.unwrap() {
+                    if application.metadata.deletion_timestamp.is_some() {
+                        let none = json!({"metadata": {"finalizers": null}});
+                        let name = application.metadata.name.unwrap_or_default();
+                        let _ = applications.patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+        Kubelet { stop, task }
+    }
+
+    /// A registry on loopback that asks for a password, with charts.
+    pub(crate) async fn registry(&self, charts: &str, names: &[&str]) -> Registry {
+        let program = tokio::task::spawn_blocking(go::registry).await.unwrap().unwrap();
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        // The password is `correct horse`; bcrypt is all that the registry reads.
+        let users = self.file("users", "alice:$2a$04$2LcBMIuh/r.IhclT8gYhHeqknfRxF/MTK54u7XZH9Sx6zW8bITupy\n");
+        let storage = self.folder.path().join("storage");
+        let config = json!({
+            "version": "0.1", "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": storage}},
+            "auth": {"htpasswd": {"realm": "charts", "path": users}},
+            "http": {"addr": address},
+        });
+        let config = self.file("registry.yaml", &config.to_string());
+        let mut command = Command::new(program);
+        command.args(["serve", &config]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let process = command.spawn().unwrap();
+        let start = Instant::now();
+        while std::net::TcpStream::connect(&address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let credentials = self.folder.path().join("credentials.json").to_str().unwrap().to_owned();
+        let run = |arguments: &[&str]| {
+            let output =
+                Command::new(&self.helm).args(arguments).args(["--registry-config", &credentials]).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        run(&["registry", "login", &address, "--plain-http", "--username", "alice", "--password", "correct horse"]);
+        for name in names {
+            let folder = self.folder.path().to_str().unwrap();
+            run(&["package", &format!("{charts}/{name}"), "--destination", folder]);
+            let mirror = format!("oci://{address}/mirror");
+            run(&["push", &format!("{folder}/{name}-v2.4.3.tgz"), &mirror, "--plain-http"]);
+        }
+        Registry { process, address, credentials }
+    }
+
     /// A stand-in for nodes and for the gateway's controller: Pods become ready, the class is made and accepted.
     pub(crate) fn kubelet(&self, class: &'static str, controller: &'static str) -> Kubelet {
         let stop = Arc::new(AtomicBool::new(false));
@@ -155,7 +240,8 @@ impl Lab {
                     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
                     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods");
                     let own: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
-                    let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+                    let status =
+                        json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
                     let name = pod.metadata.name.unwrap_or_default();
                     let _ = own.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await;
                 }
@@ -171,6 +257,20 @@ impl Lab {
             }
         });
         Kubelet { stop, task }
+    }
+}
+
+/// See [`Lab::registry`]; it ends when this is dropped.
+pub(crate) struct Registry {
+    process: std::process::Child,
+    pub(crate) address: String,
+    pub(crate) credentials: String,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
