@@ -6,7 +6,7 @@ use gateway_modules_core::{
     cluster::Cluster,
     installation::{
         Class, DefinitionChange, Definitions, GATEWAY_API_GROUP, GatewayApiInstalled, Installation, ValueError,
-        compare_definition, fold_requirement, merge_values,
+        compare_definition, dropped_values, fold_requirement, merge_values,
     },
     module::{GatewayModule, ModuleVersion, Requirement},
     object::{GroupVersionKind, Object, ObjectKey},
@@ -45,6 +45,8 @@ pub struct InstallRequest {
     pub adopt: bool,
     /// Install an older version over a newer one.
     pub allow_downgrade: bool,
+    /// Drop values that the release has and that are not asked for now.
+    pub reset_values: bool,
 }
 
 /// A definition, and what happens to it.
@@ -176,6 +178,19 @@ pub async fn plan(
         let digest = fetched.as_ref().and_then(|fetched| fetched.digest.as_deref());
         let hash = hash(&chart.name, &chart.version, digest, &values);
         let action = action(cluster, backend, record.as_ref(), request, chart, &hash, &mut refusals).await?;
+        if action == Action::Upgrade
+            && !request.reset_values
+            && let Some(recorded) = record.as_ref().and_then(|record| record.release(&chart.release, &chart.namespace))
+        {
+            let dropped = dropped_values(&backend.values(cluster, recorded).await?, &values);
+            if !dropped.is_empty() {
+                refusals.push(Refusal::new(
+                    format!("release {} in {}", chart.release, chart.namespace),
+                    format!("it has values that are not asked for now, and would lose them: {}", dropped.join(", ")),
+                    "name the values file (--values) and the intents (-f) that they are from, or drop them with --reset-values",
+                ));
+            }
+        }
         releases.push(PlannedRelease {
             action,
             chart: chart.clone(),

@@ -49,6 +49,7 @@ async fn cilium_comes_and_goes() {
         gateway_api: Vec::new(),
         adopt: false,
         allow_downgrade: false,
+        reset_values: false,
     };
     let before = Inventory::take(&client).await.unwrap();
     let quiet: Progress = Arc::new(|line| println!("{line}"));

@@ -18,7 +18,7 @@ pub use self::{
     check::{Check, Test},
     definitions::{DefinitionChange, GATEWAY_API_GROUP, GatewayApiInstalled, compare_definition},
     requirements::{Unmet, fold_requirement, unmet},
-    values::{ValueError, get_value, merge_values, set_value},
+    values::{ValueError, dropped_values, get_value, merge_values, set_value},
 };
 use crate::{channel::Channel, module::ModuleVersion, object::Object};
 

@@ -58,6 +58,33 @@ pub fn merge_values(base: &mut Value, over: &Value) {
     }
 }
 
+/// Paths of values that are there before and not after: what a change of the values drops. Lists count as a whole, but for items
+/// with a name.
+pub fn dropped_values(before: &Value, after: &Value) -> Vec<String> {
+    let mut dropped = Vec::new();
+    drops(before, Some(after), String::new(), &mut dropped);
+    dropped
+}
+
+fn drops(before: &Value, after: Option<&Value>, path: String, dropped: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), after) if after.is_some() || !before.is_empty() => {
+            for (key, value) in before {
+                let below = key.replace('.', "\\.");
+                let below = if path.is_empty() { below } else { format!("{path}.{below}") };
+                drops(value, after.and_then(|after| after.get(key)), below, dropped);
+            }
+        }
+        (_, None) => dropped.push(path),
+        (Value::Array(before), Some(Value::Array(after))) => {
+            let names = before.iter().filter_map(|item| item["name"].as_str());
+            let gone = names.filter(|name| !after.iter().any(|item| item["name"] == **name));
+            dropped.extend(gone.map(|name| format!("{path}[{name}]")));
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn check_kinds<'a>(
     documented: impl IntoIterator<Item = (&'a str, ValueKind)>,
     written: &Value,
@@ -129,6 +156,14 @@ mod tests {
         let mut base = json!({"a": {"b": 1, "c": [1, 2]}, "d": true});
         merge_values(&mut base, &json!({"a": {"c": [3]}, "e": "f"}));
         assert_eq!(base, json!({"a": {"b": 1, "c": [3]}, "d": true, "e": "f"}));
+    }
+
+    #[test]
+    fn what_is_dropped_is_told_and_what_is_changed_is_not() {
+        let before = json!({"a": {"b": 1, "c": {"e": 2}}, "list": [{"name": "x"}, {"name": "y"}], "d": {}});
+        let after = json!({"a": {"b": 3}, "list": [{"name": "y"}], "d": {}});
+        assert_eq!(dropped_values(&before, &after), ["a.c.e", "list[x]"]);
+        assert_eq!(dropped_values(&Value::Null, &after), Vec::<String>::new());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod cluster;
 mod commands;
 mod exit;
 mod input;
+mod needs;
 mod output;
 
 use std::process::ExitCode;

@@ -225,8 +225,14 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
     let mended = expect(&run(&with("controller: {replicaCount: 2}")), 0);
     assert!(mended.contains("is installed"), "{mended}");
 
+    let dropped = expect(&lab.gwm(&install), 3);
+    assert!(
+        dropped.contains("would lose them: controller.replicaCount") && dropped.contains("--reset-values"),
+        "{dropped}"
+    );
+
     // The program and Helm die in the middle of an upgrade, whose lock nobody gives back.
-    lab.killed(&with("controller: {extraEnv: {HANG: yes}}"), "kgateway-system", "hang").await;
+    lab.killed(&with("controller: {replicaCount: 2, extraEnv: {HANG: yes}}"), "kgateway-system", "hang").await;
     let mended = expect(&run(&with("controller: {replicaCount: 3}")), 0);
     assert!(mended.contains("was interrupted"), "{mended}");
     let values = expect(&lab.helm(&["get", "values", "kgateway", "-n", "kgateway-system", "-o", "json"]), 0);
@@ -299,12 +305,20 @@ spec:
       policies: {tracing: {service: collector, namespace: tracing, port: 4317, sampling: 10}}
 ",
     );
+    let plan = ["plan", "-f", &intents];
+    let refused = expect(&lab.gwm(&plan), 3);
+    assert!(
+        refused.contains("must have `meshConfig.extensionProviders[]` = {") && refused.contains("gwm upgrade istio"),
+        "{refused}"
+    );
     let with = ["upgrade", "istio", "--version", "1.31.0", "--charts", &charts, "--no-wait", "-f", &intents];
     let text = expect(&lab.gwm(&with), 0);
     assert!(text.contains("release istiod in istio-system"), "{text}");
     let values = expect(&lab.helm(&["get", "values", "istiod", "-n", "istio-system", "-o", "json"]), 0);
     let values: serde_json::Value = serde_json::from_str(&values).unwrap();
     assert_eq!(values["meshConfig"]["extensionProviders"][0]["name"], "collector", "{values:#}");
+    let after = String::from_utf8_lossy(&lab.gwm(&plan).stderr).into_owned();
+    assert!(!after.contains("extensionProviders"), "{after}");
     expect(&lab.gwm(&["uninstall", "istio"]), 0);
     lab.unchanged_since(&before).await;
 }

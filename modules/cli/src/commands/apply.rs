@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Run {
         let mut blocked = Vec::new();
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
             let Some(release) = &plane.compiled.release else { continue };
+            crate::needs::check(&args.cluster, &cluster, &plane).await?;
             let planned = cluster.plan(release, args.options.plan()).await?;
             let options = ApplyOptions::default()
                 .with_dry_run(args.dry_run)

@@ -146,6 +146,9 @@ pub(crate) struct HowArgs {
     /// Secret in the gateway's namespace with which images are pulled. May be repeated.
     #[arg(long, value_name = "NAME")]
     image_pull_secret: Vec<String>,
+    /// Drop values that the installed release has and that are not asked for now.
+    #[arg(long)]
+    reset_values: bool,
     /// Install although a chart does not know a value that the module sets.
     #[arg(long)]
     allow_unknown_values: bool,
@@ -222,6 +225,7 @@ impl HowArgs {
             gateway_api,
             adopt: false,
             allow_downgrade: false,
+            reset_values: self.reset_values,
         })
     }
 

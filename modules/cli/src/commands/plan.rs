@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Run {
     let plans = block_on(async {
         let mut plans = Vec::new();
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
+            crate::needs::check(&args.cluster, &cluster, &plane).await?;
             if let Some(release) = &plane.compiled.release {
                 plans.push(cluster.plan(release, args.options.plan()).await?);
             }
