@@ -2,11 +2,13 @@
 //!
 //! Naming this crate is what links the adapters; an application that names only the core has none.
 
+mod compare;
 mod crds;
 mod offline;
 
 pub use gateway_modules_core as core;
 
+pub use self::compare::{ComparedCell, ComparedRow, Comparison, compare};
 pub use self::crds::InstalledCrds;
 pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
 

@@ -41,7 +41,7 @@ fn each_module_carries_its_name_and_a_table_for_its_default_version() {
 #[test]
 fn a_module_that_is_not_enabled_is_an_error_that_says_how_to_get_it() {
     let registry = registry().expect("no duplicates");
-    let error = registry.get("cilium").map(|module| Arc::clone(&module)).map(|_| ()).expect_err("not enabled");
+    let error = registry.get("kong").map(|module| Arc::clone(&module)).map(|_| ()).expect_err("not enabled");
     assert!(matches!(error, RegistryError::Unknown { .. }), "{error}");
     assert!(error.to_string().contains("feature"), "{error}");
 }

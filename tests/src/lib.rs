@@ -20,11 +20,13 @@
 //! # }
 //! ```
 
+pub mod conformance;
 pub mod contract;
 mod control_plane;
 mod error;
 pub mod go;
 pub mod samples;
+pub mod tables;
 
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};

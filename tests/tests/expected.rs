@@ -41,7 +41,8 @@ fn what_the_documentation_says_is_what_is_emitted() {
         let mut files: Vec<_> = entries.map(|entry| entry.expect("entry").path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
         files.sort();
-        let mut objects = 0;
+        let own = support::repository(&format!("adapters/{name}/tests/expected.rs")).is_file();
+        let (mut objects, mut by_adapter) = (0, 0);
         for path in &files {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(path).expect("readable");
@@ -51,13 +52,18 @@ fn what_the_documentation_says_is_what_is_emitted() {
                 one => vec![one],
             };
             for case in &cases {
+                // Whole rules, several objects or a refusal: the adapter's own test of this folder compares those.
+                if own && case.get("kind").is_none() {
+                    by_adapter += 1;
+                    continue;
+                }
                 objects += 1;
                 if let Err(problem) = compare(module.as_ref(), case) {
                     failures.push(format!("{name} {file}: {problem}"));
                 }
             }
         }
-        println!("{name}: {objects} objects in {} files", files.len());
+        println!("{name}: {objects} objects in {} files, and {by_adapter} by the adapter's own test", files.len());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

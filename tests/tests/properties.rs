@@ -1,10 +1,13 @@
 //! Properties over generated intents, on every module, version and channel.
 //!
-//! `GATEWAY_MODULES_CASES` sets the number of cases.
+//! `GATEWAY_MODULES_CASES` sets the number of cases. They are made in shards of their own seeds, which run side by side: the
+//! same cases on every machine.
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU8, Ordering},
+    thread,
 };
 
 use gateway_modules::core::{
@@ -32,6 +35,9 @@ use generate::{Choice, Form};
 /// Share of the cases of an emitting cell that must compile, in per cent.
 const LEAST: usize = 30;
 
+/// Number of shards.
+const SHARDS: u8 = 16;
+
 /// A module at a version and channel, and the forms that it emits when they are alone.
 struct Cell<'a> {
     name: String,
@@ -49,9 +55,28 @@ struct Counts {
     releases: usize,
     /// Per module and kind: planes that use it, and those of them that compile.
     cells: BTreeMap<(String, PolicyKind), (usize, usize)>,
-    /// Per layer and module: effective policies.
-    layers: BTreeMap<(String, Layer), usize>,
+    /// Per module, kind and layer: effective policies.
+    layers: BTreeMap<(String, PolicyKind, Layer), usize>,
     security: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.cases += other.cases;
+        self.planes += other.planes;
+        self.releases += other.releases;
+        self.security += other.security;
+        for (code, count) in other.invalid {
+            *self.invalid.entry(code).or_default() += count;
+        }
+        for (cell, (uses, compiled)) in other.cells {
+            let own = self.cells.entry(cell).or_default();
+            *own = (own.0 + uses, own.1 + compiled);
+        }
+        for (layer, count) in other.layers {
+            *self.layers.entry(layer).or_default() += count;
+        }
+    }
 }
 
 fn load(documents: &[Value]) -> Result<Intent, &'static str> {
@@ -144,8 +169,9 @@ fn one_plane(
         if rule.backends.len() > 1 {
             kinds.insert(PolicyKind::TrafficSplit);
         }
-        for provenance in rule.policies.provenance.values() {
-            *counts.layers.entry((cell.bench.module.metadata().name.to_owned(), provenance.layer)).or_default() += 1;
+        for (kind, provenance) in &rule.policies.provenance {
+            let module = cell.bench.module.metadata().name.to_owned();
+            *counts.layers.entry((module, *kind, provenance.layer)).or_default() += 1;
         }
     }
     for kind in &kinds {
@@ -240,15 +266,46 @@ fn generated_intents() {
             }
         }
     }
+    let cases_of_shard = cases.div_ceil(SHARDS.into());
+    let next = AtomicU8::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(SHARDS.into());
+    let work = || {
+        let (mut counts, mut failures) = (Counts::default(), Vec::new());
+        loop {
+            let shard = next.fetch_add(1, Ordering::Relaxed);
+            if shard >= SHARDS || !failures.is_empty() {
+                break;
+            }
+            let (of_shard, failure) = run_shard(shard, cases_of_shard, &cells, &all);
+            counts.add(of_shard);
+            failures.extend(failure);
+        }
+        (counts, failures)
+    };
+    let (mut counts, mut failures) = (Counts::default(), Vec::new());
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for worker in running {
+            let (of_worker, failed) = worker.join().expect("a worker panicked");
+            counts.add(of_worker);
+            failures.extend(failed);
+        }
+    });
+    print(&counts, &cells);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    enough(&counts, &cells, cases);
+}
+
+/// Runs the cases of one shard; returns the first failure, made small.
+fn run_shard(shard: u8, cases: u32, cells: &[Cell<'_>], all: &[Form]) -> (Counts, Option<String>) {
     let counts = RefCell::new(Counts::default());
-    // The same cases in each run, so that a failure can be seen again.
     let config = Config { cases, max_shrink_iters: 2000, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[shard; 32]));
     let result = runner.run(&generate::cases(cells.len()), |case| {
         let cell = &cells[case.bench];
         let choice = Choice {
             emitted: &cell.emitted,
-            all: &all,
+            all,
             class: cell.bench.module.metadata().default_class.is_none(),
             parameters: &cell.parameters,
             isolated: cell.isolated,
@@ -267,10 +324,7 @@ fn generated_intents() {
             }),
         }
     });
-    let counts = counts.into_inner();
-    print(&counts, &cells);
-    result.unwrap_or_else(|error| panic!("{error}"));
-    enough(&counts, &cells, cases);
+    (counts.into_inner(), result.err().map(|error| format!("shard {shard}: {error}")))
 }
 
 fn print(counts: &Counts, cells: &[Cell<'_>]) {
@@ -278,8 +332,12 @@ fn print(counts: &Counts, cells: &[Cell<'_>]) {
         "{} cases, {} data planes, {} releases, {} security policies in force; no valid intent: {:?}",
         counts.cases, counts.planes, counts.releases, counts.security, counts.invalid
     );
-    for ((module, layer), count) in &counts.layers {
-        println!("{module}: {count} effective policies of layer {layer:?}");
+    let mut layers: BTreeMap<(&str, Layer), Vec<String>> = BTreeMap::new();
+    for ((module, kind, layer), count) in &counts.layers {
+        layers.entry((module, *layer)).or_default().push(format!("{kind} {count}"));
+    }
+    for ((module, layer), kinds) in layers {
+        println!("{module}: effective policies of layer {layer:?}: {}", kinds.join(", "));
     }
     for cell in cells {
         let kinds: Vec<String> = counts

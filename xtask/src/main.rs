@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask --help`. One file per command.
 
+mod conformance;
 mod control_plane;
 mod docker;
 mod error;
@@ -22,6 +23,8 @@ enum Command {
     /// A real Kubernetes control plane (etcd, API server, controllers; no nodes) that stays until `down`.
     #[command(subcommand)]
     ControlPlane(control_plane::Command),
+    /// Capability tables against conformance reports.
+    Conformance(conformance::Arguments),
     /// A private Docker daemon for the tests that need one.
     #[command(subcommand)]
     Docker(docker::Command),
@@ -33,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::ControlPlane(command) => control_plane::run(command),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Docker(command) => docker::run(command),
         Command::Test(arguments) => test::run(&arguments),
     };

@@ -98,14 +98,6 @@ const DOCUMENTED: &[(CapabilityName, Granularity, &str)] = &[
     (project::GRPC_HEADER_REGULAR_EXPRESSION, Rule, "cilium/cilium operator/pkg/model/ingestion/gateway.go"),
 ];
 
-/// Since the filter fails closed (docs/decisions/0020): 1.20 serves a route without it when its backend is missing.
-const EXTERNAL_AUTH: &[CapabilityName] =
-    &[project::EXTERNAL_AUTH_FILTER, project::EXTERNAL_AUTH_FORWARD_BODY, project::EXTERNAL_AUTH_GRPC];
-const EXTERNAL_AUTH_FIX: Evidence = Evidence::documentation(
-    "cilium/cilium pull request 47929 (43ac6645): fail closed on invalid ExternalAuth",
-    "1.21.0-dev",
-);
-
 /// Capabilities of a version, by the nearest older line that is known.
 pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     let mut capabilities = Capabilities::new();
@@ -127,13 +119,6 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     }
     if since_1_20 {
         since_1_20_too(&mut capabilities);
-    }
-    if line >= (1, 21) {
-        for name in EXTERNAL_AUTH {
-            capabilities.declare_experimental(name.clone(), Rule, EXTERNAL_AUTH_FIX);
-        }
-        let policy = CapabilityName::policy(PolicyKind::ExternalAuthorization);
-        capabilities.declare_experimental(policy, Rule, EXTERNAL_AUTH_FIX);
     }
     capabilities
 }
@@ -187,13 +172,12 @@ mod tests {
         assert!(!of("1.20").has(&api::HTTP_ROUTE_PARENT_REF_PORT) && !of("1.20").has(&api::TLS_ROUTE_MODE_TERMINATE));
     }
 
+    /// 1.20 serves a route without the filter when its backend is missing (docs/decisions/0020), and the fix is not released.
     #[test]
-    fn external_authorization_needs_a_version_that_fails_closed() {
-        assert!(!of("1.20").has(&project::EXTERNAL_AUTH_FILTER));
-        let mut fixed = of("1.21");
-        assert!(fixed.has(&project::EXTERNAL_AUTH_FILTER));
-        fixed.retain_standard_channel();
-        assert!(!fixed.has(&project::EXTERNAL_AUTH_FILTER) && !fixed.has(&api::HTTP_ROUTE_RETRY));
+    fn external_authorization_is_not_declared_while_it_fails_open() {
+        for version in ["1.20", "1.21"] {
+            assert!(!of(version).has(&project::EXTERNAL_AUTH_FILTER), "{version}");
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Cilium {
                 // The chart makes it (`templates/cilium-gateway-api-class.yaml`).
                 default_class: Some("cilium"),
                 default_namespace: "kube-system",
-                versions: &["1.19", "1.20", "1.21"],
+                // 1.21 is not released.
+                versions: &["1.19", "1.20"],
                 default_version: "1.20",
                 maturity: Maturity::Beta,
                 homepage: "https://cilium.io",

@@ -5,7 +5,7 @@
 
 use gateway_modules_core::{
     intent::{Exposure, FieldRef, ListenerProtocol},
-    module::{Context, FieldOutcome, GatewayEdit, Provisioned, Refusal, Refusals, Verdict},
+    module::{Context, FieldOutcome, GatewayEdit, Provisioned, Refusal, Refusals, Requirement, Verdict},
     object::{GroupVersionKind, Object},
     resolve::{DataPlaneTopology, GatewayTopology},
 };
@@ -17,6 +17,13 @@ use crate::{CONTROLLER, access_log};
 
 const GATEWAY_CLASS: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "GatewayClass");
 const CLASS_CONFIG: GroupVersionKind = GroupVersionKind::of("cilium.io", "v2alpha1", "CiliumGatewayClassConfig");
+
+/// Helm values without which no Gateway works (chart `cilium`, `values.yaml`, `gatewayAPI`).
+const PREREQUISITES: [(&str, &str); 3] = [
+    ("gatewayAPI.enabled", "Cilium watches no Gateway without it"),
+    ("kubeProxyReplacement", "traffic to a Gateway's Service reaches Envoy by Cilium's own load balancing only"),
+    ("l7Proxy", "Envoy serves the Gateways"),
+];
 
 /// Parameters of this module (`gateway.parameters`), for all Gateways that the plane manages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +74,11 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
 
     let class = plane.gateway.class_name.as_ref().map_or("cilium", |name| name.as_str());
     let mut provisioned = Provisioned::with_class(class);
+    provisioned.requires.extend(PREREQUISITES.map(|(setting, reason)| Requirement {
+        setting: setting.to_owned(),
+        value: "true".to_owned(),
+        reason: reason.to_owned(),
+    }));
     let mut configs = Vec::new();
     for gateway in own {
         let Some((name, config)) = class_config(gateway, cx) else { continue };

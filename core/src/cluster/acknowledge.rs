@@ -4,6 +4,10 @@ use serde_json::Value;
 
 use crate::{compile::GatePolicy, module::Acknowledgement};
 
+/// Reasons with which a controller says `True` although it has left something out: `UnsupportedField` of a route (NGINX Gateway
+/// Fabric 2.6, `internal/controller/state/conditions`), `PartiallyValid` of a policy (kgateway 2.4, `api/v1alpha1/shared`).
+pub(super) const LEFT_OUT: [&str; 2] = ["UnsupportedField", "PartiallyValid"];
+
 /// Whether the policy is effective. `written` is the generation that we have written or found; another one means that
 /// somebody has changed the policy since.
 ///
@@ -40,8 +44,8 @@ fn condition(conditions: &Value, name: &str, generation: Option<i64>, required: 
     let Some(found) = found else {
         return if required { Err(format!("there is no condition {name}")) } else { Ok(()) };
     };
-    if found["status"] != "True" {
-        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| found[field].as_str().unwrap_or_default();
+    if found["status"] != "True" || LEFT_OUT.contains(&text("reason")) {
         return Err(format!("{name} is {} ({}: {})", text("status"), text("reason"), text("message")));
     }
     match (found["observedGeneration"].as_i64(), generation) {
@@ -124,6 +128,16 @@ mod tests {
             );
         }
         assert!(effective(&policy, &json!({"metadata": {"generation": 2}}), Some(2)).is_err());
+    }
+
+    #[test]
+    fn a_policy_of_which_a_part_was_left_out_is_not_effective() {
+        let policy = policy(Acknowledgement::PolicyAncestors);
+        let mut object = with("example.com/controller", &[("Accepted", "True", 2)]);
+        object["status"]["ancestors"][0]["conditions"][0]["reason"] = json!("Valid");
+        assert!(effective(&policy, &object, Some(2)).is_ok());
+        object["status"]["ancestors"][0]["conditions"][0]["reason"] = json!("PartiallyValid");
+        assert!(effective(&policy, &object, Some(2)).is_err());
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn contribute(compilation: &mut Compilation<'_>, route: &RouteTopology, namespac
     // A backend that is spoken to by TLS negotiates its protocol (ALPN), and an appProtocol of clear text would contradict it.
     let target = ObjectKey { kind: SERVICE, namespace: Some(namespace.to_owned()), name: service.to_owned() };
     let value = ContributionValue::AppProtocol { port, protocol: protocol.to_owned() };
+    let pointer = value.pointer();
     let same_field = |other: &&Contribution| {
         other.target == target
             && matches!(&other.value, ContributionValue::AppProtocol { port: other, .. } if *other == port)
@@ -150,7 +151,7 @@ fn contribute(compilation: &mut Compilation<'_>, route: &RouteTopology, namespac
         }),
     }
     let claim = compilation.ledger.claim(field, &place, Verdict::Exact);
-    compilation.ledger.cite_contribution(claim, target, format!("/spec/ports[port={port}]/appProtocol"));
+    compilation.ledger.cite_contribution(claim, target, pointer);
 }
 
 /// Backend references that stand for those of a rule.

@@ -428,7 +428,14 @@ fn claim_plane(compilation: &mut Compilation<'_>, class_made: bool) {
     compilation.ledger.decides(at("/spec/cluster"), "the cluster that the release is applied to");
     let class = at("/spec/gateway/className");
     let managed: Vec<_> = plane.gateways.iter().filter(|gateway| gateway.existing.is_none()).collect();
-    if plane.gateway.class_name.is_some() {
+    // A comparison leaves out what is for the module that the plane names.
+    let reason = || "it is for the module that the data plane names, and this is another".to_owned();
+    if plane.gateway.parameters.is_empty() {
+        compilation.ledger.claim(at("/spec/gateway/parameters"), "", Verdict::Inactive { reason: reason() });
+    }
+    if plane.gateway.class_name.is_none() {
+        compilation.ledger.claim(class, "", Verdict::Inactive { reason: reason() });
+    } else {
         let claim = compilation.ledger.claim(class, "data plane", Verdict::Exact);
         for gateway in &managed {
             let namespace = compilation.gateway_namespace(gateway);

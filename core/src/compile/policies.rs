@@ -258,7 +258,8 @@ fn take_mapping(
                 }
                 Citation::Contribution { index } => {
                     if let Some(contribution) = mapping.contributions.get(*index) {
-                        compilation.ledger.cite_contribution(id, contribution.target.clone(), "");
+                        let pointer = contribution.value.pointer();
+                        compilation.ledger.cite_contribution(id, contribution.target.clone(), pointer);
                     }
                 }
                 Citation::Provisioned { object, pointer } => {

@@ -218,6 +218,19 @@ pub enum ContributionValue {
     },
 }
 
+impl ContributionValue {
+    /// Where it stands in the object, as a JSON pointer (RFC 6901); the item of a list is chosen by its key, for example
+    /// `/spec/ports[port=80]/appProtocol`.
+    pub fn pointer(&self) -> String {
+        match self {
+            Self::AppProtocol { port, .. } => format!("/spec/ports[port={port}]/appProtocol"),
+            Self::Annotation { name, .. } | Self::AnnotationItems { name, .. } => {
+                format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"))
+            }
+        }
+    }
+}
+
 /// A Secret that is made from another one when the release is applied; its content never enters a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -38,7 +38,7 @@ pub fn bytes(release: &Release, entry: &Entry) -> Vec<Bytes> {
                 let values: Vec<Value> = release
                     .contributions
                     .iter()
-                    .filter(|contribution| contribution.target == citation.object)
+                    .filter(|one| one.target == citation.object && one.value.pointer() == citation.pointer)
                     .filter_map(|contribution| serde_json::to_value(&contribution.value).ok())
                     .collect();
                 Value::Array(values)
@@ -64,13 +64,14 @@ pub fn entries_of(compiled: &Compiled, kind: PolicyKind) -> Vec<&Entry> {
         .collect()
 }
 
-/// Objects and values that the leaves of a kind cite, without their pointers: an index of a list may move.
+/// Values that the leaves of a kind cite, without object and pointer: an index of a list may move, and a policy beside it may
+/// need the object of a vendor for what a standard field says alone (Traefik: weights in a TraefikService).
 pub fn cited(compiled: &Compiled, kind: PolicyKind) -> BTreeSet<String> {
     let Some(release) = &compiled.release else { return BTreeSet::new() };
     entries_of(compiled, kind)
         .into_iter()
         .flat_map(|entry| bytes(release, entry).into_iter().map(move |bytes| (entry, bytes)))
-        .map(|(entry, (place, object, _, value))| format!("{} | {place} | {object} | {value}", entry.field.pointer))
+        .map(|(entry, (place, _, _, value))| format!("{} | {place} | {value}", entry.field.pointer))
         .collect()
 }
 

@@ -51,7 +51,7 @@ const FORMS: &[(PolicyKind, &str, &str, &str)] = &[
     (Compression, "brotli", "policy/compression/brotli", "compression: { algorithms: [Brotli] }"),
     (Compression, "zstd", "policy/compression/zstd", "compression: { algorithms: [Zstd] }"),
     (Timeout, "request", "HTTPRouteRequestTimeout", "timeouts: { request: 30s }"),
-    (Timeout, "both", "HTTPRouteBackendTimeout", "timeouts: { request: 30s, backendRequest: 10s }"),
+    (Timeout, "backend", "HTTPRouteBackendTimeout", "timeouts: { backendRequest: 10s }"),
     (Retry, "backoff", "policy/retry/backoff", "retry: { attempts: 2, backoff: 100ms, codes: [503] }"),
     (Retry, "connection-errors", "policy/retry/connection-errors", "retry: { attempts: 2 }"),
     (CircuitBreaking, "retries", "policy/circuit-breaking/max-retries", "circuitBreaking: { maxRetries: 3 }"),

@@ -122,7 +122,7 @@ pub(crate) fn cases(benches: usize) -> impl Strategy<Value = Case> {
         .boxed();
     let endpoints =
         prop_oneof![3 => prop::collection::vec(endpoint(), 1..=1), 1 => prop::collection::vec(endpoint(), 2..=3)];
-    let component = (0..3_usize, 0..2_usize, endpoints).prop_map(|(namespace, plane, endpoints)| Component {
+    let component = (0..4_usize, 0..2_usize, endpoints).prop_map(|(namespace, plane, endpoints)| Component {
         namespace,
         plane,
         endpoints,
@@ -245,7 +245,8 @@ impl Component {
             .enumerate()
             .map(|(number, endpoint)| endpoint.value(number, index, plane, case, choice))
             .collect();
-        let namespace = ["a", "b", "a-b"][self.namespace % 3];
+        // More often than not where the services of the samples are, which an installation may have to know by name.
+        let namespace = ["shop", "shop", "a", "a-b"][self.namespace % 4];
         json!({
             "apiVersion": "gatewaymodules.dev/v1alpha1",
             "kind": "Component",

@@ -51,18 +51,21 @@ pub(super) fn map(work: &mut Work<'_>) {
     }
     let transport = servers_transport(work, &mut settings);
     // One for each Service and port, whichever rules lead there: weights stay in the route.
-    let mut made: BTreeMap<(String, u16), String> = BTreeMap::new();
+    let mut made: BTreeMap<(String, u16), Stand> = BTreeMap::new();
     let rules: Vec<&RuleTopology> = work.scope.rules.clone();
     for rule in rules {
         let mut references = Vec::new();
         for backend in &rule.backends {
             let key = (backend.service.clone(), backend.port.get());
-            let name = match made.get(&key) {
-                Some(name) => name.clone(),
+            let stand = match made.get(&key) {
+                Some(stand) => stand.clone(),
                 None => traefik_service(work, backend, &settings, mirrors.as_deref(), &kinds),
             };
-            references.push(reference(backend, &name));
-            made.insert(key, name);
+            references.push(reference(backend, &stand.name));
+            if let Some((object, pointer)) = stand.service.filter(|_| backend.declared) {
+                work.exact(backend.source.child("service"), object, pointer);
+            }
+            made.insert(key, stand);
         }
         // A rule that answers by itself has no backends.
         if !references.is_empty() {
@@ -142,14 +145,23 @@ fn servers_transport(work: &mut Work<'_>, settings: &mut Settings) -> Option<(Ob
     Some((work.mapping.object(object, vec![PolicyKind::Timeout]), field))
 }
 
-/// What stands for a Service: its settings, and before it the mirrors. Returns the name to refer to.
+/// A `TraefikService` that stands for a Service.
+#[derive(Clone)]
+struct Stand {
+    /// Name to refer to.
+    name: String,
+    /// Where the name of the Service is.
+    service: Option<(ObjectHandle, &'static str)>,
+}
+
+/// What stands for a Service: its settings, and before it the mirrors.
 fn traefik_service(
     work: &mut Work<'_>,
     backend: &BackendTopology,
     settings: &Settings,
     mirrors: Option<&[(Value, FieldRef)]>,
     kinds: &[PolicyKind],
-) -> String {
+) -> Stand {
     let port = backend.port.to_string();
     let mut service = settings.service.clone();
     service.insert("kind".into(), "Service".into());
@@ -158,9 +170,9 @@ fn traefik_service(
     // Traefik would guess TLS from a port 443 or a name `https`, and not verify it.
     service.insert("scheme".into(), "http".into());
     let mut main = Value::Object(service);
-    let mut name = String::new();
+    let mut stand = Stand { name: String::new(), service: None };
     if !settings.service.is_empty() {
-        name = work.name(&["service", &backend.service, &port]);
+        let name = work.name(&["service", &backend.service, &port]);
         let spec = json!({ "weighted": { "services": [main] } });
         let object = object(&TRAEFIK_SERVICE, work.namespace(), &name, spec);
         let of: Vec<PolicyKind> = kinds.iter().copied().filter(|kind| *kind != PolicyKind::Mirror).collect();
@@ -169,9 +181,10 @@ fn traefik_service(
             work.emitted(field.clone(), differences.clone(), handle, &format!("/weighted/services/0{pointer}"));
         }
         main = json!({ "kind": "TraefikService", "name": name });
+        stand = Stand { name, service: Some((handle, "/weighted/services/0/name")) };
     }
     if let Some(mirrors) = mirrors {
-        name = work.name(&["mirroring", &backend.service, &port]);
+        stand.name = work.name(&["mirroring", &backend.service, &port]);
         let list: Vec<Value> = mirrors
             .iter()
             .map(|(mirror, _)| {
@@ -183,13 +196,14 @@ fn traefik_service(
             })
             .collect();
         main["mirrors"] = list.into();
-        let object = object(&TRAEFIK_SERVICE, work.namespace(), &name, json!({ "mirroring": main }));
+        let object = object(&TRAEFIK_SERVICE, work.namespace(), &stand.name, json!({ "mirroring": main }));
         let handle = work.mapping.object(object, vec![PolicyKind::Mirror]);
+        stand.service.get_or_insert((handle, "/mirroring/name"));
         for (index, (_, field)) in mirrors.iter().enumerate() {
             work.exact(field.clone(), handle, &format!("/mirroring/mirrors/{index}"));
         }
     }
-    name
+    stand
 }
 
 fn timeout(work: &mut Work<'_>, settings: &mut Settings) {

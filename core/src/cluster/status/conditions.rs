@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Health, Reason};
+use crate::cluster::acknowledge::LEFT_OUT;
 
 /// What a condition must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ fn judge(name: &str, demand: Demand, found: Option<&Value>, generation: i64) -> 
         return (Health::Unknown, message, wait());
     }
     let wanted = if demand == Demand::FalseOrAbsent { "False" } else { "True" };
-    if status == wanted {
+    if status == wanted && !LEFT_OUT.contains(&reason) {
         return (Health::Ready, String::new(), String::new());
     }
     let message = match text("message") {
@@ -63,6 +64,7 @@ fn judge(name: &str, demand: Demand, found: Option<&Value>, generation: i64) -> 
         words => format!("{name} is {status} ({reason}: {words})"),
     };
     let health = match (status, reason) {
+        (_, reason) if LEFT_OUT.contains(&reason) => Health::Degraded,
         ("True" | "False", "Pending" | "AddressNotAssigned" | "NoResources") | ("Unknown", _) => Health::Progressing,
         _ => Health::Degraded,
     };
@@ -80,7 +82,7 @@ fn next_step(reason: &str) -> String {
         "NoMatchingListenerHostname" => "use a host below the domain of the visibility",
         "NoMatchingParent" => "look whether the Gateway and its listener are there",
         "HostnameConflict" | "ProtocolConflict" | "PortUnavailable" => "change the listener, or free its port",
-        "InvalidKind" | "UnsupportedProtocol" | "UnsupportedValue" | "InvalidFilter" => {
+        "UnsupportedField" | "InvalidKind" | "UnsupportedProtocol" | "UnsupportedValue" | "InvalidFilter" => {
             "the gateway cannot do this; run `gwm render` against the version that is installed"
         }
         "Conflicted" | "Overridden" | "TargetConflict" => {
@@ -89,4 +91,60 @@ fn next_step(reason: &str) -> String {
         _ => "read the controller's message and log",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn health(conditions: &Value, demands: &[(&str, Demand)]) -> (Health, Vec<Reason>) {
+        let mut reasons = Vec::new();
+        let health = check("HTTPRoute a/b", "", conditions, 2, demands, &mut reasons);
+        (health, reasons)
+    }
+
+    fn condition(name: &str, status: &str, reason: &str, generation: i64) -> Value {
+        json!({"type": name, "status": status, "reason": reason, "observedGeneration": generation})
+    }
+
+    #[test]
+    fn true_is_not_healthy_where_something_was_left_out() {
+        // NGINX Gateway Fabric ignores a field and says so by the reason alone.
+        let (health, reasons) =
+            health(&json!([condition("Accepted", "True", "UnsupportedField", 2)]), &[("Accepted", Demand::True)]);
+        assert_eq!(health, Health::Degraded);
+        assert!(reasons[0].message.contains("UnsupportedField"), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_rule_that_was_dropped_or_replaced_is_degraded() {
+        // kgateway answers 500 for such a rule and keeps the others.
+        for reason in ["RouteRuleDropped", "RouteRuleReplaced"] {
+            let conditions =
+                json!([condition("Accepted", "True", "Accepted", 2), condition("PartiallyInvalid", "True", reason, 2)]);
+            let demands = [("Accepted", Demand::True), ("PartiallyInvalid", Demand::FalseOrAbsent)];
+            assert_eq!(health(&conditions, &demands).0, Health::Degraded);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_old_or_unknown_is_never_ready() {
+        let demands = [("Accepted", Demand::True)];
+        assert_eq!(health(&json!([]), &demands).0, Health::Unknown);
+        assert_eq!(health(&json!([condition("Accepted", "True", "Accepted", 1)]), &demands).0, Health::Unknown);
+        assert_eq!(health(&json!([condition("Accepted", "Unknown", "Pending", 2)]), &demands).0, Health::Progressing);
+        assert_eq!(health(&json!([condition("Accepted", "True", "Accepted", 2)]), &demands).0, Health::Ready);
+    }
+
+    #[test]
+    fn a_vendor_condition_counts_where_it_is_written() {
+        // Kong's routes have a condition Programmed of their own.
+        let demands = [("Accepted", Demand::True), ("Programmed", Demand::TrueOrAbsent)];
+        let accepted = condition("Accepted", "True", "Accepted", 2);
+        assert_eq!(health(&json!([accepted.clone()]), &demands).0, Health::Ready);
+        let not = condition("Programmed", "False", "TranslationError", 2);
+        assert_eq!(health(&json!([accepted, not]), &demands).0, Health::Degraded);
+    }
 }

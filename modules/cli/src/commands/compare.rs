@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_modules::core::{
-    compile::{Entry, Outcome},
-    intent::policies::PolicyKind,
-    module::Verdict,
-};
+use gateway_modules::{ComparedCell, ComparedRow};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +13,7 @@ use crate::{
 
 /// Compares what all modules make of the same intent, per endpoint and policy.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gwm compare -f examples/intents/shop\n  gwm compare -f . -o json")]
+#[command(after_help = "Examples:\n  gwm compare -f examples/intents/policies\n  gwm compare -f . -o json")]
 pub(crate) struct Args {
     #[command(flatten)]
     intent: IntentArgs,
@@ -26,47 +22,32 @@ pub(crate) struct Args {
     output: Format,
 }
 
-/// One row: a place and what is asked for there.
-type Row = (String, String);
-
 pub(crate) fn run(args: &Args) -> Run {
     let intent = args.intent.load()?;
     let registry = gateway_modules::registry()?;
-    let names = registry.names();
-    let mut cells: BTreeMap<Row, BTreeMap<&str, Cell>> = BTreeMap::new();
-    for name in &names {
-        for plane in gateway_modules::compile_for(&intent, &registry, name, &args.intent.crds())? {
-            for entry in &plane.compiled.report.entries {
-                for outcome in &entry.outcomes {
-                    let Some(row) = row(entry, outcome) else { continue };
-                    cells.entry(row).or_default().entry(name).or_default().add(&outcome.verdict);
-                }
-            }
-        }
-    }
+    let comparison = gateway_modules::compare(&intent, &registry, &args.intent.crds())?;
     if args.output != Format::Table {
-        let rows: Vec<_> = cells
-            .iter()
-            .map(|((place, what), modules)| {
-                let modules: BTreeMap<_, _> = modules.iter().map(|(name, cell)| (*name, cell.json())).collect();
-                json!({"place": place, "asks": what, "modules": modules})
-            })
-            .collect();
+        let rows: Vec<_> = comparison.rows.iter().map(json).collect();
         return output::data(&rows, args.output);
     }
     let mut header = vec!["FOR", "ASKS"];
-    header.extend(names.iter().copied());
-    let rows = cells.iter().map(|((place, what), modules)| {
-        let mut row = vec![place.clone(), what.clone()];
-        row.extend(names.iter().map(|name| modules.get(name).map(Cell::text).unwrap_or_default()));
-        row
+    header.extend(comparison.modules.iter().map(String::as_str));
+    let (plain, telling): (Vec<_>, Vec<_>) = comparison.rows.iter().partition(|row| is_plain(row));
+    let rows = telling.iter().map(|row| {
+        let mut cells = vec![row.place.clone(), asks(row).to_owned()];
+        let verdict = |module| row.modules.get(module).map_or("", ComparedCell::verdict).to_owned();
+        cells.extend(comparison.modules.iter().map(verdict));
+        cells
     });
     output::print(&output::wide_table(&header, rows));
-    let reasons: BTreeSet<String> = cells
-        .values()
-        .flat_map(|modules| {
-            modules.iter().flat_map(|(name, cell)| cell.reasons.iter().map(move |reason| format!("{name}: {reason}")))
-        })
+    if !plain.is_empty() {
+        output::print("What else these documents ask for is exact on every module.");
+    }
+    let reasons: BTreeSet<String> = comparison
+        .rows
+        .iter()
+        .flat_map(|row| &row.modules)
+        .flat_map(|(module, cell)| cell.reasons.iter().map(move |reason| format!("{module}: {reason}")))
         .collect();
     for reason in reasons {
         output::print(&reason);
@@ -74,59 +55,25 @@ pub(crate) fn run(args: &Args) -> Run {
     Ok(())
 }
 
-/// The place, and the policy kind or field.
-fn row(entry: &Entry, outcome: &Outcome) -> Option<Row> {
-    if matches!(outcome.verdict, Verdict::Decides { .. } | Verdict::Overridden { .. } | Verdict::Inactive { .. }) {
-        return None;
-    }
-    let tokens: Vec<&str> = entry.field.pointer.split('/').collect();
-    let policy = tokens
-        .iter()
-        .position(|token| *token == "policies")
-        .and_then(|at| tokens.iter().skip(at + 1).find_map(|token| PolicyKind::from_field(token)));
-    let what = match policy {
-        Some(kind) => kind.name().to_owned(),
-        None if tokens.contains(&"backends") => PolicyKind::TrafficSplit.name().to_owned(),
-        None => "endpoint".to_owned(),
+fn asks(row: &ComparedRow) -> &'static str {
+    row.policy.map_or("endpoint", |kind| kind.name())
+}
+
+/// An endpoint or plane itself that every module gives as asked: nothing to look at.
+fn is_plain(row: &ComparedRow) -> bool {
+    row.policy.is_none() && row.modules.values().all(|cell| cell.verdict() == "exact")
+}
+
+fn json(row: &ComparedRow) -> serde_json::Value {
+    let cell = |cell: &ComparedCell| {
+        json!({
+            "verdict": cell.verdict(),
+            "exact": cell.exact,
+            "approximate": cell.approximate,
+            "refused": cell.refused,
+            "reasons": cell.reasons,
+        })
     };
-    Some((outcome.place.clone(), what))
-}
-
-/// The worst verdict of a cell.
-#[derive(Default)]
-struct Cell {
-    exact: usize,
-    approximate: usize,
-    refused: usize,
-    reasons: BTreeSet<String>,
-}
-
-impl Cell {
-    fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Exact => self.exact += 1,
-            Verdict::Approximate { differences } => {
-                self.approximate += 1;
-                self.reasons
-                    .extend(differences.iter().map(|difference| format!("{}: {}", difference.name, difference.text)));
-            }
-            Verdict::Unsupported { reason, .. } => {
-                self.refused += 1;
-                self.reasons.insert(reason.clone());
-            }
-            _ => {}
-        }
-    }
-
-    fn text(&self) -> String {
-        match (self.refused, self.approximate) {
-            (0, 0) => "exact".to_owned(),
-            (0, _) => "approximate".to_owned(),
-            _ => "refused".to_owned(),
-        }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({"verdict": self.text(), "exact": self.exact, "approximate": self.approximate, "refused": self.refused, "reasons": self.reasons})
-    }
+    let modules: BTreeMap<_, _> = row.modules.iter().map(|(name, made)| (name, cell(made))).collect();
+    json!({"place": row.place, "asks": asks(row), "modules": modules})
 }

@@ -2,7 +2,7 @@
 
 use gateway_modules_core::{
     capability::{CapabilityName, names::gateway_api as api},
-    compile::Compiled,
+    compile::{Compiled, Entry},
     diagnostic::Category,
     intent::policies::PolicyKind,
     module::Verdict,
@@ -31,15 +31,18 @@ fn has(bench: &Bench<'_>, kind: PolicyKind) -> bool {
     capabilities.has(&CapabilityName::policy(kind)) || features(kind).iter().any(|name| capabilities.has(name))
 }
 
-/// Whether the sample compiles, and some leaf of its kind cites bytes.
+/// Whether the sample compiles, and some leaf of its kind cites bytes; or, where the gateway takes the policy at its start
+/// and nothing is emitted, the release says what the installation must have.
 fn emitted(bench: &Bench<'_>, sample: &Sample) -> Result<(), String> {
     let (compiled, _) = bench.compile_accepting(&sample.documents).map_err(|refused| refused.0.to_string())?;
     let Some(release) = &compiled.release else { return Err(observe::errors(&compiled)) };
     let entries = observe::entries_of(&compiled, sample.kind);
-    if entries.iter().any(|entry| !observe::bytes(release, entry).is_empty()) {
+    let decides = |entry: &&Entry| entry.outcomes.iter().any(|one| matches!(one.verdict, Verdict::Decides { .. }));
+    let required = !release.requires.is_empty() && entries.iter().any(decides);
+    if required || entries.iter().any(|entry| !observe::bytes(release, entry).is_empty()) {
         Ok(())
     } else {
-        Err("it compiles, and no leaf of the kind cites bytes".to_owned())
+        Err("it compiles, no leaf of the kind cites bytes, and nothing is required of the installation".to_owned())
     }
 }
 

@@ -1,0 +1,133 @@
+//! The same intent on every module: what each makes of every policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{InstalledCrds, compile_for};
+use gateway_modules_core::{
+    compile::{Entry, Outcome},
+    diagnostic::Diagnostics,
+    intent::{DocumentId, FieldRef, Intent, policies::PolicyKind},
+    module::{Registry, Verdict},
+};
+
+/// An intent on all modules of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The modules, by name.
+    pub modules: Vec<String>,
+    /// What was asked, in order of place and kind.
+    pub rows: Vec<ComparedRow>,
+}
+
+/// One thing that is asked for in one place, and what each module makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComparedRow {
+    /// Where it is asked for: `namespace/component endpoint`, or `data plane NAME`.
+    pub place: String,
+    /// The policy kind; absent for the endpoint itself (its type, port, host, paths).
+    pub policy: Option<PolicyKind>,
+    /// By module; a module that was not asked (the plane names no such visibility) is missing.
+    pub modules: BTreeMap<String, ComparedCell>,
+}
+
+/// What a module makes of it, over all its fields and all places where it has an effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComparedCell {
+    /// Fields that are exact.
+    pub exact: usize,
+    /// Fields that are approximate.
+    pub approximate: usize,
+    /// Fields that are refused.
+    pub refused: usize,
+    /// Names and words of the differences, and reasons of the refusals.
+    pub reasons: BTreeSet<String>,
+}
+
+impl ComparedCell {
+    /// The worst of its fields: `exact`, `approximate` or `refused`.
+    pub fn verdict(&self) -> &'static str {
+        match (self.refused, self.approximate) {
+            (0, 0) => "exact",
+            (0, _) => "approximate",
+            _ => "refused",
+        }
+    }
+
+    fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Exact => self.exact += 1,
+            Verdict::Approximate { differences } => {
+                self.approximate += 1;
+                self.reasons
+                    .extend(differences.iter().map(|difference| format!("{}: {}", difference.name, difference.text)));
+            }
+            Verdict::Unsupported { reason, .. } => {
+                self.refused += 1;
+                self.reasons.insert(reason.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Compiles an intent for every module of a registry, whatever its planes name, and lays the reports side by side.
+///
+/// # Errors
+/// As [`compile_for`]. What a gateway cannot do is no error but a cell.
+pub fn compare(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> Result<Comparison, Diagnostics> {
+    let modules: Vec<String> = registry.names().into_iter().map(str::to_owned).collect();
+    let mut rows: BTreeMap<(String, Option<PolicyKind>), BTreeMap<String, ComparedCell>> = BTreeMap::new();
+    for module in &modules {
+        for plane in compile_for(intent, registry, module, crds)? {
+            for entry in &plane.compiled.report.entries {
+                for outcome in entry.outcomes.iter().filter(|outcome| is_asked(outcome)) {
+                    let row = rows.entry((place(intent, &entry.field), policy(entry))).or_default();
+                    row.entry(module.clone()).or_default().add(&outcome.verdict);
+                }
+            }
+        }
+    }
+    let rows = rows.into_iter().map(|((place, policy), modules)| ComparedRow { place, policy, modules }).collect();
+    Ok(Comparison { modules, rows })
+}
+
+/// Whether a leaf asks something of a gateway, and is not there to decide about other leaves.
+fn is_asked(outcome: &Outcome) -> bool {
+    !matches!(outcome.verdict, Verdict::Decides { .. } | Verdict::Overridden { .. } | Verdict::Inactive { .. })
+}
+
+/// Where a leaf is written, in the words of those who wrote it.
+fn place(intent: &Intent, field: &FieldRef) -> String {
+    match &field.document {
+        DocumentId::DataPlane { name } => format!("data plane {name}"),
+        DocumentId::Component { namespace, name } => {
+            let endpoint = intent
+                .components
+                .iter()
+                .find(|component| component.id() == field.document)
+                .zip(field.pointer.strip_prefix("/spec/endpoints/"))
+                .and_then(|(component, rest)| {
+                    let index: usize = rest.split('/').next()?.parse().ok()?;
+                    component.spec.endpoints.get(index)
+                });
+            match endpoint {
+                Some(endpoint) => format!("{namespace}/{name} {}", endpoint.name),
+                None => format!("{namespace}/{name}"),
+            }
+        }
+    }
+}
+
+/// The kind of policy that a leaf belongs to.
+fn policy(entry: &Entry) -> Option<PolicyKind> {
+    let mut tokens = entry.field.pointer.split('/');
+    if let Some(kind) =
+        tokens.by_ref().find(|token| *token == "policies").and_then(|_| tokens.find_map(PolicyKind::from_field))
+    {
+        return Some(kind);
+    }
+    entry.field.pointer.split('/').any(|token| token == "backends").then_some(PolicyKind::TrafficSplit)
+}
