@@ -37,6 +37,12 @@ fn value(requirement: &Requirement) -> Value {
     serde_json::from_str(&requirement.value).unwrap_or_else(|_| Value::String(requirement.value.clone()))
 }
 
+/// Some charts want `true` as a text, and requirements do not tell: the same text is the same value.
+fn same_value(left: &Value, right: &Value) -> bool {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    left == right || text(left) == text(right)
+}
+
 /// An item with the same `name` is the same item.
 fn same_item(left: &Value, right: &Value) -> bool {
     left == right || (left["name"].is_string() && left["name"] == right["name"])
@@ -47,7 +53,9 @@ pub fn fold_requirement(chart: &Chart, values: &mut Value, requirement: &Require
     let Some((path, item)) = path(chart, requirement) else { return false };
     let wanted = value(requirement);
     if !item {
-        set_value(values, path, wanted);
+        if !get_value(values, path).is_some_and(|present| same_value(present, &wanted)) {
+            set_value(values, path, wanted);
+        }
         return true;
     }
     let mut items = get_value(values, path).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -67,7 +75,7 @@ pub fn unmet(chart: &Chart, values: &Value, requirements: &[Requirement]) -> Vec
         let met = if item {
             found.and_then(Value::as_array).is_some_and(|items| items.contains(&wanted))
         } else {
-            found == Some(&wanted)
+            found.is_some_and(|found| same_value(found, &wanted))
         };
         let found = found.map_or_else(|| "the chart's default".to_owned(), ToString::to_string);
         (!met).then(|| Unmet { requirement: requirement.clone(), found })
@@ -115,6 +123,14 @@ mod tests {
         let mut values = json!({});
         assert!(!fold_requirement(&chart(), &mut values, &requirement("Secret a of Gateway b: ca.crt", "x")));
         assert_eq!((values.clone(), unmet(&chart(), &values, &[requirement("image", "x")])), (json!({}), Vec::new()));
+    }
+
+    #[test]
+    fn the_form_that_the_chart_wants_is_kept() {
+        let mut values = json!({"crd": {"enabled": "true"}});
+        let need = requirement("crd.enabled", "true");
+        assert!(fold_requirement(&chart(), &mut values, &need));
+        assert_eq!((&values, unmet(&chart(), &values, &[need])), (&json!({"crd": {"enabled": "true"}}), Vec::new()));
     }
 
     #[test]
