@@ -253,6 +253,44 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn data_planes_on_a_gateway_keep_it_and_cascade_deletes_them_first() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = small_charts(&lab);
+    let before = lab.everything().await;
+    let kubelet = lab.kubelet("kgateway", "kgateway.dev/kgateway");
+    // The stand-in makes the class at once, as somebody else's controller would: that is seen, and may be taken over.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let foreign = expect(&lab.gwm(&["install", "kgateway", "--charts", &charts, "--no-wait"]), 3);
+    assert!(foreign.contains("GatewayClass kgateway: a kgateway that was not installed by this program"), "{foreign}");
+    let report = expect(&lab.gwm(&["doctor", "kgateway"]), 0);
+    assert!(report.contains("external"), "{report}");
+    expect(&lab.gwm(&["install", "kgateway", "--charts", &charts, "--adopt", "--timeout", "60"]), 0);
+    lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).await;
+    let intent = lab.file(
+        "intents/shop.yaml",
+        "apiVersion: gatewaymodules.dev/v1alpha1
+kind: Component
+metadata: {name: catalog, namespace: shop}
+spec:
+  endpoints: [{name: api, type: HTTP, port: 8080, visibilities: [external]}]
+",
+    );
+    expect(&lab.gwm(&["apply", "-f", &intent]), 0);
+    let refused = expect(&lab.gwm(&["uninstall", "kgateway"]), 3);
+    for word in ["data plane default", "Gateway kgateway-system/", "HTTPRoute shop/", "--cascade"] {
+        assert!(refused.contains(word), "{word}: {refused}");
+    }
+    kubelet.stop().await;
+    let text = expect(&lab.gwm(&["uninstall", "kgateway", "--cascade"]), 0);
+    assert!(
+        text.contains("kgateway is removed") && text.contains("GatewayClass kgateway, which the gateway has made"),
+        "{text}"
+    );
+    lab.delete("v1", "Namespace", "", "shop").await;
+    lab.unchanged_since(&before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_forward_and_tells_what_is_lost() {
     let Some(lab) = Lab::start().await else { return };
     let charts = lab.package(&ISTIO, "1.30.3");

@@ -121,6 +121,7 @@ impl BackendArgs {
 
 /// What install and upgrade share.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct HowArgs {
     /// Version of the gateway, as a line (`2.4`) or in full; absent: the one that the module assumes.
     #[arg(long = "version", value_name = "VERSION")]
