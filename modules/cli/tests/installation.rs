@@ -377,7 +377,6 @@ async fn flux_and_argo_cd_get_objects_that_their_own_definitions_accept() {
         ("flux", "kgateway", &["OCIRepository", "HelmRelease"][..]),
         ("flux", "istio", &["HelmRepository", "HelmRelease"][..]),
         ("argo-cd", "kgateway", &["Application"][..]),
-        ("argo-cd", "istio", &["Application"][..]),
     ] {
         let printed = expect(&lab.gwm(&["install", module, "--backend", backend, "--dry-run", "-o", "yaml"]), 0);
         for kind in kinds {
