@@ -62,7 +62,8 @@ pub(crate) fn conditions(
         .collect()
 }
 
-fn condition(previous: &Value, generation: i64, kind: &str, verdict: Verdict) -> Condition {
+/// One condition.
+pub(crate) fn condition(previous: &Value, generation: i64, kind: &str, verdict: Verdict) -> Condition {
     const LONGEST: usize = 16_384;
     let before = previous.as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
     let since = before

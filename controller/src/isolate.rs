@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_modules::{
-    CompiledPlane, InstalledCrds, Registry, compile_offline,
+    CompiledPlane, InstalledCrds, Registry, Target, compile_selected,
     core::{
         diagnostic::{Category, Diagnostic, Severity},
         intent::{Component, DataPlane, DataPlanePicker, Intent, check::check},
@@ -73,15 +73,17 @@ pub(crate) fn compile(
     plane: &DataPlane,
     mut candidates: Vec<Candidate>,
     registry: &Registry,
+    target: &Target,
     crds: &InstalledCrds,
 ) -> Result<Isolated, PlaneRefusal> {
     let mut refusals: BTreeMap<String, Refusal> = BTreeMap::new();
+    let targets = BTreeMap::from([(plane.metadata.name.to_string(), target.clone())]);
     loop {
         let intent = Intent {
             data_planes: vec![plane.clone()],
             components: candidates.iter().map(|candidate| narrowed(&candidate.component, plane)).collect(),
         };
-        let (compiled, errors) = attempt(&intent, registry, crds);
+        let (compiled, errors) = attempt(&intent, registry, &targets, crds);
         if let Some(compiled) = compiled {
             return Ok(Isolated { plane: compiled, refusals });
         }
@@ -116,7 +118,12 @@ pub(crate) fn compile(
     }
 }
 
-fn attempt(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> (Option<CompiledPlane>, Vec<Diagnostic>) {
+fn attempt(
+    intent: &Intent,
+    registry: &Registry,
+    targets: &BTreeMap<String, Target>,
+    crds: &InstalledCrds,
+) -> (Option<CompiledPlane>, Vec<Diagnostic>) {
     let only_errors = |all: Vec<Diagnostic>| -> Vec<Diagnostic> {
         all.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
     };
@@ -124,7 +131,7 @@ fn attempt(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> (Optio
     if !errors.is_empty() {
         return (None, errors);
     }
-    match compile_offline(intent, registry, crds) {
+    match compile_selected(intent, registry, targets, crds) {
         Err(diagnostics) => (None, only_errors(diagnostics.0)),
         Ok(mut planes) => match planes.pop() {
             Some(plane) if plane.compiled.release.is_some() => (Some(plane), Vec::new()),
@@ -173,7 +180,7 @@ fn message<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_modules::core::{channel::Channel, intent::load::load_str};
+    use gateway_modules::core::{channel::Channel, intent::load::load_str, module::ClassesRead};
 
     fn intent(text: &str) -> Intent {
         let documents = format!(
@@ -208,16 +215,19 @@ mod tests {
         let crds = InstalledCrds::assumed(Channel::Standard);
         let text = component("a", "one.example.com") + &component("b", "one.example.com");
         let intent = intent(&text);
+        let none = ClassesRead::Read(Vec::new());
+        let target = Target::choose(&registry, &none, &intent.data_planes[0].spec.gateway, None);
+        let target = target.unwrap_or_else(|error| panic!("{error}"));
         let mut all = candidates(&intent);
         all[1].incumbent = true;
-        let result = compile(&intent.data_planes[0], all.clone(), &registry, &crds);
+        let result = compile(&intent.data_planes[0], all.clone(), &registry, &target, &crds);
         let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(isolated.refusals.keys().collect::<Vec<_>>(), ["shop/a"], "{:?}", isolated.refusals);
         assert!(!isolated.refusals["shop/a"].fallback);
 
         let before = load_str("t.yaml", &component("a", "two.example.com")).unwrap_or_else(|error| panic!("{error}"));
         all[0].fallback = before.intent.components.first().cloned();
-        let result = compile(&intent.data_planes[0], all, &registry, &crds);
+        let result = compile(&intent.data_planes[0], all, &registry, &target, &crds);
         let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
         assert!(isolated.refusals["shop/a"].fallback);
         assert_eq!(isolated.plane.plane.routes.len(), 2);

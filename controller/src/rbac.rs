@@ -26,6 +26,8 @@ pub fn cluster_rules(emitted: &BTreeSet<(String, String)>) -> Vec<Value> {
         json!({ "apiGroups": ["gatewaymodules.dev"], "resources": ["components/status", "dataplanes/status"], "verbs": ["patch"] }),
         // Channel and versions of Gateway API.
         json!({ "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get", "list"] }),
+        // The version of a gateway's controller, by its image.
+        json!({ "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list"] }),
         // Contributions (`appProtocol`); a Service is never created or deleted.
         json!({ "apiGroups": [""], "resources": ["services"], "verbs": ["get", "patch"] }),
         // Credentials in the form that the gateway reads are derived from the teams' Secrets.

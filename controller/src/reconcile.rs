@@ -8,17 +8,19 @@ use std::{
 
 use futures::{FutureExt, StreamExt};
 use gateway_modules::{
-    DEFAULT_MODULE, InstalledCrds, Registry,
+    InstalledCrds, Registry, Target,
     core::{
         cluster::{ApplyOptions, Cluster, ClusterError, ClusterOptions, Health},
         compile::Release,
         intent::{
-            DataPlane, DataPlanePicker, Metadata,
+            DataPlanePicker, GatewaySelection, Metadata,
             schema::DocumentKind,
             status::{ChosenModule, ComponentCount},
         },
+        module::{ClassesRead, Fact, Installed, InstalledDefinitions, ModuleVersion, ReadError},
         object::GroupVersionKind,
         plan::PlanOptions,
+        select::{Degraded, SelectError, Selected},
     },
 };
 use kube::{
@@ -38,6 +40,10 @@ use crate::{
 
 /// How long what is known of the CRDs is believed.
 const CRDS_BELIEVED: Duration = Duration::from_secs(15);
+/// How long the version of a gateway's controller is believed.
+const VERSION_BELIEVED: Duration = Duration::from_mins(1);
+/// Names in a message.
+const SHOWN: usize = 8;
 /// Status writes at a time.
 const CONCURRENCY: usize = 8;
 
@@ -144,7 +150,9 @@ pub struct Reconciler {
     options: ReconcilerOptions,
     metrics: Arc<Metrics>,
     views: Mutex<BTreeMap<String, PlaneView>>,
-    crds: tokio::sync::Mutex<Option<(Instant, InstalledCrds)>>,
+    definitions: tokio::sync::Mutex<Option<(Instant, InstalledDefinitions)>>,
+    /// By module.
+    versions: tokio::sync::Mutex<BTreeMap<String, (Instant, Fact<ModuleVersion>)>>,
 }
 
 /// `namespace/name` of an object.
@@ -162,7 +170,8 @@ impl Reconciler {
             options,
             metrics,
             views: Mutex::default(),
-            crds: tokio::sync::Mutex::default(),
+            definitions: tokio::sync::Mutex::default(),
+            versions: tokio::sync::Mutex::default(),
         }
     }
 
@@ -202,7 +211,7 @@ impl Reconciler {
             return self.clean_up(object, snapshot).await;
         }
         self.add_finalizer(object).await?;
-        let mut plane = match stored::data_plane(object) {
+        let plane = match stored::data_plane(object) {
             Ok(plane) => plane,
             Err(message) => {
                 let verdict = Verdict::no("Invalid", message.clone());
@@ -214,11 +223,29 @@ impl Reconciler {
                 "a plane in another cluster (`cluster`) is not served by the controller yet; leave it out".to_owned();
             return self.give_up(object, snapshot, Verdict::no("Unsupported", message.clone()), message).await;
         }
-        let reason = self.select(&mut plane).await?;
-        let crds = self.installed_crds().await?;
+        let definitions = self.definitions().await?;
+        let crds = match InstalledCrds::of(&definitions) {
+            Ok(crds) => crds,
+            Err(error) => {
+                let message = error.to_string();
+                let verdict = Verdict::no("GatewayAPIMissing", message.clone());
+                return self.give_up(object, snapshot, verdict, message).await;
+            }
+        };
+        // Few, and read each time: a choice waits for their events.
+        let classes = ClassesRead::read(&self.cluster.reader()).await.map_err(discovery)?;
+        let target = match self.target(name, &plane.spec.gateway, &classes).await? {
+            Ok(target) => target,
+            Err(error) => {
+                let message = error.to_string();
+                let verdict = Verdict::no(error.reason(), message.clone());
+                return self.give_up(object, snapshot, verdict, message).await;
+            }
+        };
         let views = snapshot.components.iter().filter(|object| !stored::is_going(object));
         let mut generations = BTreeMap::new();
         let mut candidates = Vec::new();
+        let mut unreadable = Vec::new();
         let planes = plane_metadata(snapshot);
         for object in views {
             let decoded = stored::component(object);
@@ -230,7 +257,13 @@ impl Reconciler {
                 }
                 // It cannot be read; what was accepted before is served on. Its status says so by itself.
                 (Err(_), Some((_, component))) => (component, None, true),
-                (Err(_), None) => continue,
+                (Err(_), None) => {
+                    // It was served before, and this controller cannot say what it had: nothing may be pruned for it.
+                    if stored::was_accepted(object) {
+                        unreadable.push(object_key(object));
+                    }
+                    continue;
+                }
             };
             if served_by(component.spec.data_planes.as_ref(), &planes).iter().any(|served| served == name) {
                 generations.insert(object_key(object), stored::generation(object));
@@ -239,7 +272,7 @@ impl Reconciler {
             }
         }
         // Compiling is pure and may take a while.
-        let isolated = match isolate::compile(&plane, candidates, &self.registry, &crds) {
+        let isolated = match isolate::compile(&plane, candidates, &self.registry, &target, &crds) {
             Ok(isolated) => isolated,
             Err(refusal) => {
                 let reason = if refusal.refused { "Refused" } else { "Invalid" };
@@ -253,14 +286,20 @@ impl Reconciler {
             name: release.module.name.clone(),
             version: release.module.version.to_string(),
             class: release.module.class.clone(),
-            reason,
+            reason: target.selected.reason.to_string(),
         };
+        let degraded = missed(&target.selected, release);
         let mut outcome = Outcome {
             kinds: release.objects.iter().map(|entry| entry.object.kind()).collect(),
             again: Some(self.options.retry),
             ..Outcome::default()
         };
-        let applied = self.apply(release, &mut outcome).await;
+        let options = PlanOptions::default().with_repair(true).with_keep(!unreadable.is_empty());
+        let applied = if degraded.is_some_and(Degraded::stops_writes) {
+            Ok(())
+        } else {
+            self.apply(release, &chosen.reason, options, &mut outcome).await
+        };
         let status = match &applied {
             Ok(()) => self.cluster.status(release).await,
             Err(error) => Err(error.clone()),
@@ -268,8 +307,11 @@ impl Reconciler {
         let summary = fidelity(&isolated.plane.compiled.report.summary());
         let refused = isolated.refusals.len();
         let total = generations.len();
-        let (programmed, failure) = match &status {
-            Ok(status) => {
+        // Whatever a Gateway's status says: nobody keeps it true.
+        let unserved = degraded.map(|degraded| Verdict::no(degraded.reason(), degraded.to_string()));
+        let (programmed, failure) = match (&unserved, &status) {
+            (Some(verdict), Ok(_)) => (verdict.clone(), None),
+            (None, Ok(status)) => {
                 let reasons: Vec<String> = status
                     .reasons
                     .iter()
@@ -278,12 +320,15 @@ impl Reconciler {
                     .collect();
                 (Verdict::of_health(status.health, reasons.join("\n")), None)
             }
-            Err(error) => (Verdict::no("ApplyFailed", error.to_string()), Some(error.to_string())),
+            (_, Err(error)) => (Verdict::no("ApplyFailed", error.to_string()), Some(error.to_string())),
         };
         let components = generations.into_iter().map(|(key, generation)| {
             let (namespace, name) = key.split_once('/').unwrap_or_default();
             let (programmed, endpoints) = match &status {
-                Ok(status) => component_view(status, namespace, name),
+                Ok(status) => {
+                    let (verdict, endpoints) = component_view(status, namespace, name);
+                    (unserved.clone().unwrap_or(verdict), endpoints)
+                }
                 Err(error) => (Verdict::unknown("ApplyFailed", error.to_string()), Vec::new()),
             };
             let refusal = isolated.refusals.get(&key).cloned();
@@ -297,21 +342,32 @@ impl Reconciler {
         };
         self.remember(name, view);
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let accepted = if refused == 0 {
+        let mut refusals = Vec::new();
+        if refused > 0 {
+            let names: Vec<&str> = isolated.refusals.keys().take(SHOWN).map(String::as_str).collect();
+            refusals.push(format!("{refused} of {total} components are refused: {}", names.join(", ")));
+        }
+        if !unreadable.is_empty() {
+            let names: Vec<&str> = unreadable.iter().take(SHOWN).map(String::as_str).collect();
+            refusals.push(format!(
+                "{} accepted components cannot be read by this controller, so nothing is deleted: {}",
+                unreadable.len(),
+                names.join(", ")
+            ));
+        }
+        let accepted = if refusals.is_empty() {
             Verdict::yes("Accepted", "")
         } else {
-            let names: Vec<&str> = isolated.refusals.keys().take(8).map(String::as_str).collect();
-            Verdict::yes(
-                "ComponentsRefused",
-                format!("{refused} of {total} components are refused: {}", names.join(", ")),
-            )
+            Verdict::yes("ComponentsRefused", refusals.join("\n"))
         };
-        let ready = status.as_ref().is_ok_and(|status| status.health == Health::Ready);
-        outcome.health = status.as_ref().ok().map(|status| status.health);
+        let health = |health| if unserved.is_some() { Health::Degraded } else { health };
+        outcome.health = status.as_ref().ok().map(|status| health(status.health));
+        let ready = outcome.health == Some(Health::Ready);
         let report = PlaneReport {
             resolved: Verdict::yes("Resolved", ""),
             accepted,
             programmed,
+            besides: besides(&target, unserved, &Installed::new(classes, definitions)),
             module: Some(chosen),
             fidelity: Some(summary),
             components: Some(ComponentCount { accepted: number(total - refused), refused: number(refused) }),
@@ -330,36 +386,51 @@ impl Reconciler {
         Ok(outcome)
     }
 
-    /// Which module serves the plane, and why. Discovery of what is installed will be asked here.
-    async fn select(&self, plane: &mut DataPlane) -> Result<String, ReconcileError> {
-        if plane.spec.gateway.module.is_some() {
-            return Ok("named by spec.gateway.module".to_owned());
+    /// The gateway of a plane: by what is installed now and what was recorded.
+    async fn target(
+        &self,
+        plane: &str,
+        gateway: &GatewaySelection,
+        classes: &ClassesRead,
+    ) -> Result<Result<Target, SelectError>, ReconcileError> {
+        let recorded = self.cluster.selection(plane).await?;
+        let mut target = match Target::choose(&self.registry, classes, gateway, recorded.as_ref()) {
+            Ok(target) => target,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut versions = self.versions.lock().await;
+        let known = versions.get(&target.selected.module).filter(|(since, _)| since.elapsed() < VERSION_BELIEVED);
+        if let Some((_, version)) = known {
+            target.version.clone_from(version);
+        } else {
+            target.read_version(&self.registry, &self.cluster.reader()).await.map_err(discovery)?;
+            versions.insert(target.selected.module.clone(), (Instant::now(), target.version.clone()));
         }
-        let sets = self.cluster.sets(plane.metadata.name.as_str()).await?;
-        let recorded = sets.iter().find_map(|set| set.record.selection.as_ref()).map(|selection| &selection.module);
-        if let Some(module) = recorded.filter(|module| *module != DEFAULT_MODULE) {
-            plane.spec.gateway.module = module.parse().ok();
-            return Ok("recorded when the plane was applied first".to_owned());
-        }
-        Ok("the default: spec.gateway.module names none".to_owned())
+        Ok(Ok(target))
     }
 
-    async fn installed_crds(&self) -> Result<InstalledCrds, ReconcileError> {
-        let mut known = self.crds.lock().await;
-        if let Some((since, crds)) = known.as_ref()
+    async fn definitions(&self) -> Result<InstalledDefinitions, ReconcileError> {
+        let mut known = self.definitions.lock().await;
+        if let Some((since, definitions)) = known.as_ref()
             && since.elapsed() < CRDS_BELIEVED
         {
-            return Ok(crds.clone());
+            return Ok(definitions.clone());
         }
-        let crds = InstalledCrds::discover(&self.cluster.reader())
-            .await
-            .map_err(|error| ReconcileError::Discovery(error.to_string()))?;
-        *known = Some((Instant::now(), crds.clone()));
-        Ok(crds)
+        let definitions = InstalledDefinitions::read(&self.cluster.reader()).await.map_err(discovery)?;
+        // Without Gateway API it is looked again at once: a gateway may be about to bring it.
+        let believed = definitions.gateway_api().is_none_or(|served| !served.is_empty());
+        *known = believed.then(|| (Instant::now(), definitions.clone()));
+        Ok(definitions)
     }
 
-    async fn apply(&self, release: &Release, outcome: &mut Outcome) -> Result<(), ClusterError> {
-        let plan = self.cluster.plan(release, PlanOptions::default().with_repair(true)).await?;
+    async fn apply(
+        &self,
+        release: &Release,
+        reason: &str,
+        options: PlanOptions,
+        outcome: &mut Outcome,
+    ) -> Result<(), ClusterError> {
+        let plan = self.cluster.plan_chosen(release, reason, options).await?;
         if plan.is_empty() {
             return Ok(());
         }
@@ -387,6 +458,7 @@ impl Reconciler {
             resolved: if refused { Verdict::yes("Resolved", "") } else { verdict.clone() },
             accepted: if refused { verdict } else { Verdict::unknown("NotResolved", "") },
             programmed: waiting(),
+            besides: Vec::new(),
             module: None,
             fidelity: None,
             components: None,
@@ -420,6 +492,7 @@ impl Reconciler {
                 resolved: Verdict::yes("Resolved", ""),
                 accepted: Verdict::no("Deleting", "the plane is being deleted"),
                 programmed: Verdict::no("Deleting", blocked.join("\n")),
+                besides: Vec::new(),
                 module: None,
                 fidelity: None,
                 components: None,
@@ -471,6 +544,9 @@ impl Reconciler {
             let mut statuses = Vec::new();
             for object in snapshot.components.iter().filter(|object| !stored::is_going(object)) {
                 let served = match stored::component(object) {
+                    Err(message) if stored::was_accepted(object) => {
+                        Err(Verdict::no("Invalid", format!("{message}; what was applied for it before is kept")))
+                    }
                     Err(message) => Err(Verdict::no("Invalid", message)),
                     Ok(component) => {
                         let served = served_by(component.spec.data_planes.as_ref(), &planes);
@@ -542,6 +618,40 @@ impl Reconciler {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.metrics.forget(name);
     }
+}
+
+fn discovery(error: ReadError) -> ReconcileError {
+    ReconcileError::Discovery(error.to_string())
+}
+
+/// What is wrong with the class of a plane, unless the release itself makes that class.
+fn missed<'a>(selected: &'a Selected, release: &Release) -> Option<&'a Degraded> {
+    let made = release.objects.iter().any(|entry| {
+        let key = entry.key();
+        key.kind.kind == "GatewayClass" && Some(&key.name) == selected.class.as_ref()
+    });
+    selected.degraded.as_ref().filter(|degraded| !made || !matches!(degraded, Degraded::ClassVanished { .. }))
+}
+
+/// The conditions that a plane has besides those of every intent.
+fn besides(target: &Target, unserved: Option<Verdict>, installed: &Installed) -> Vec<(&'static str, Verdict)> {
+    let degraded = unserved
+        .map_or_else(|| Verdict::no("ClassAccepted", ""), |verdict| Verdict::yes(verdict.reason, verdict.message));
+    let others: Vec<String> = target.selected.switch_available.iter().take(SHOWN).map(ToString::to_string).collect();
+    let switch = if others.is_empty() {
+        Verdict::no("NoOtherGateway", "")
+    } else {
+        let message = format!("the plane stays where it is; it could move to {}", others.join(", "));
+        Verdict::yes("OtherGatewayInstalled", message)
+    };
+    let mut unread: Vec<String> = installed.unread().iter().map(ToString::to_string).collect();
+    if target.version.value.is_none() {
+        unread
+            .push(format!("the version of the gateway: {}; it is taken as recorded or assumed", target.version.source));
+    }
+    let discovered =
+        if unread.is_empty() { Verdict::yes("Read", "") } else { Verdict::no("NotAllRead", unread.join("\n")) };
+    vec![("Degraded", degraded), ("SwitchAvailable", switch), ("Discovered", discovered)]
 }
 
 fn failed(action: String, error: kube::Error) -> ReconcileError {

@@ -328,6 +328,10 @@ async fn reconcile(plane: Arc<DynamicObject>, term: Arc<Term>) -> Result<Action,
     let name = plane.name_any();
     // A snapshot that is not complete would delete what it does not show.
     let Some(snapshot) = term.snapshot().await else { return Ok(Action::requeue(Duration::from_secs(1))) };
+    // Gateway API may have come with a gateway since the start.
+    for kind in WATCHED {
+        term.watch(kind).await;
+    }
     let outcome = term.reconciler.reconcile(&name, &snapshot).await?;
     term.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
     for kind in &outcome.kinds {

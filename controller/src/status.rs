@@ -13,7 +13,7 @@ use gateway_modules::core::{
 use kube::core::DynamicObject;
 
 use crate::{
-    conditions::{Verdict, conditions},
+    conditions::{Verdict, condition, conditions},
     isolate::Refusal,
     stored,
 };
@@ -92,6 +92,8 @@ pub(crate) struct PlaneReport {
     pub(crate) resolved: Verdict,
     pub(crate) accepted: Verdict,
     pub(crate) programmed: Verdict,
+    /// What else is said, by the name of the condition.
+    pub(crate) besides: Vec<(&'static str, Verdict)>,
     pub(crate) module: Option<ChosenModule>,
     pub(crate) fidelity: Option<Fidelity>,
     pub(crate) components: Option<ComponentCount>,
@@ -107,11 +109,15 @@ impl PlaneReport {
             health: gateway.health.to_string(),
             addresses: gateway.addresses.clone(),
         });
+        let gateways = gateways.collect();
+        let mut conditions = conditions(&previous, generation, self.resolved, self.accepted, self.programmed);
+        let besides = self.besides.into_iter();
+        conditions.extend(besides.map(|(name, verdict)| condition(&previous, generation, name, verdict)));
         DataPlaneStatus {
             observed_generation: generation,
-            gateways: gateways.collect(),
+            gateways,
             release: self.status.as_ref().and_then(|status| status.release.clone()),
-            conditions: conditions(&previous, generation, self.resolved, self.accepted, self.programmed),
+            conditions,
             module: self.module,
             fidelity: self.fidelity,
             components: self.components,

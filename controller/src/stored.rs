@@ -40,6 +40,11 @@ pub(crate) fn component(object: &DynamicObject) -> Result<Component, String> {
     decode::<ComponentSpec>(object, DocumentKind::Component, &object.data["spec"])
 }
 
+/// Whether any form of a component was accepted, readable or not.
+pub(crate) fn was_accepted(object: &DynamicObject) -> bool {
+    object.data.pointer("/status/lastAccepted").is_some_and(|last| !last.is_null())
+}
+
 /// The form of a component that was accepted last, if it is another one than the present.
 pub(crate) fn last_accepted(object: &DynamicObject) -> Option<(LastAccepted, Component)> {
     let last: LastAccepted = serde_json::from_value(object.data.pointer("/status/lastAccepted")?.clone()).ok()?;

@@ -14,6 +14,7 @@ pub mod names;
 pub mod object;
 pub mod plan;
 pub mod resolve;
+pub mod select;
 pub mod types;
 pub mod validate;
 

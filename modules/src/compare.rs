@@ -58,7 +58,7 @@ impl ComparedCell {
 
     fn add(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Exact => self.exact += 1,
+            Verdict::Exact | Verdict::Decides { .. } => self.exact += 1,
             Verdict::Approximate { differences } => {
                 self.approximate += 1;
                 self.reasons
@@ -83,8 +83,9 @@ pub fn compare(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> Re
     for module in &modules {
         for plane in compile_for(intent, registry, module, crds)? {
             for entry in &plane.compiled.report.entries {
-                for outcome in entry.outcomes.iter().filter(|outcome| is_asked(outcome)) {
-                    let row = rows.entry((place(intent, &entry.field), policy(entry))).or_default();
+                let policy = policy(entry);
+                for outcome in entry.outcomes.iter().filter(|outcome| is_asked(outcome, policy)) {
+                    let row = rows.entry((place(intent, &entry.field), policy)).or_default();
                     row.entry(module.clone()).or_default().add(&outcome.verdict);
                 }
             }
@@ -94,9 +95,14 @@ pub fn compare(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> Re
     Ok(Comparison { modules, rows })
 }
 
-/// Whether a leaf asks something of a gateway, and is not there to decide about other leaves.
-fn is_asked(outcome: &Outcome) -> bool {
-    !matches!(outcome.verdict, Verdict::Decides { .. } | Verdict::Overridden { .. } | Verdict::Inactive { .. })
+/// Whether a leaf asks something of a gateway, and is not there to decide about other leaves. A leaf of a policy that decides
+/// does so about the installation, which must have what it says (access log and tracing of Traefik).
+fn is_asked(outcome: &Outcome, policy: Option<PolicyKind>) -> bool {
+    match outcome.verdict {
+        Verdict::Overridden { .. } | Verdict::Inactive { .. } => false,
+        Verdict::Decides { .. } => policy.is_some(),
+        _ => true,
+    }
 }
 
 /// Where a leaf is written, in the words of those who wrote it.

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_modules_core::{channel::Channel, object::GroupKind};
-#[cfg(feature = "cluster")]
 use gateway_modules_core::{
-    module::{ClusterReader, ReadError},
-    object::GroupVersionKind,
+    channel::Channel,
+    module::{ClusterReader, InstalledDefinitions, ReadError},
+    object::GroupKind,
 };
 
 /// Which Gateway API CRDs objects are compiled for.
@@ -31,33 +30,25 @@ impl InstalledCrds {
     ///
     /// # Errors
     /// The cluster does not answer, or the Gateway API CRDs are not there.
-    #[cfg(feature = "cluster")]
     pub async fn discover(cluster: &dyn ClusterReader) -> Result<Self, ReadError> {
-        const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-        const GROUP: &str = "gateway.networking.k8s.io";
-        let crds = match cluster.list(&CRD, None).await {
-            Ok(crds) => crds,
-            Err(error @ ReadError::Forbidden { .. }) => {
-                let assumed = Self::assumed(Channel::Standard);
-                return Ok(Self { source: format!("{} (assumed: {error})", assumed.source), ..assumed });
-            }
-            Err(error) => return Err(error),
+        Self::of(&InstalledDefinitions::read(cluster).await?)
+    }
+
+    /// From what was read of a cluster.
+    ///
+    /// # Errors
+    /// The Gateway API CRDs are not there.
+    pub fn of(definitions: &InstalledDefinitions) -> Result<Self, ReadError> {
+        let channel = definitions.channel.value.unwrap_or_default();
+        let Some(served) = definitions.gateway_api() else {
+            let assumed = Self::assumed(channel);
+            let why = if definitions.channel.value.is_some() {
+                "the versions are assumed, since CustomResourceDefinitions may not be listed"
+            } else {
+                "assumed, since CustomResourceDefinitions may not be listed"
+            };
+            return Ok(Self { source: format!("{} ({why})", assumed.source), ..assumed });
         };
-        let mut served: BTreeMap<GroupKind, BTreeSet<String>> = BTreeMap::new();
-        let (mut channel, mut bundle) = (None, None);
-        for crd in crds.iter().filter(|crd| crd["spec"]["group"] == GROUP) {
-            let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-            let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
-            let versions =
-                versions.filter(|version| version["served"] == true).filter_map(|version| version["name"].as_str());
-            let annotation =
-                |name: &str| crd["metadata"]["annotations"][format!("{GROUP}/{name}")].as_str().map(ToOwned::to_owned);
-            if kind == "HTTPRoute" {
-                channel = annotation("channel").and_then(|text| text.parse::<Channel>().ok());
-                bundle = annotation("bundle-version");
-            }
-            served.insert(GroupKind { group: GROUP.to_owned(), kind }, versions.map(ToOwned::to_owned).collect());
-        }
         if served.is_empty() {
             return Err(ReadError::Unavailable {
                 what: "the Gateway API CRDs".to_owned(),
@@ -65,11 +56,8 @@ impl InstalledCrds {
                     .to_owned(),
             });
         }
-        let channel = channel.unwrap_or_default();
-        let source = format!(
-            "Gateway API {} CRDs, {channel} channel, as installed",
-            bundle.as_deref().unwrap_or("of unknown version")
-        );
+        let bundle = definitions.bundle_version.value.as_deref().unwrap_or("of unknown version");
+        let source = format!("Gateway API {bundle} CRDs, {channel} channel, as installed");
         Ok(Self { channel, served: Some(served), source })
     }
 }

@@ -5,12 +5,16 @@
 mod compare;
 mod crds;
 mod offline;
+mod target;
 
 pub use gateway_modules_core as core;
 
 pub use self::compare::{ComparedCell, ComparedRow, Comparison, compare};
 pub use self::crds::InstalledCrds;
-pub use self::offline::{CompiledPlane, compile_for, compile_offline, declared};
+pub use self::offline::{CompiledPlane, compile_for, compile_offline, compile_selected, declared};
+#[cfg(feature = "cluster")]
+pub use self::target::{ChosenPlane, compile_installed};
+pub use self::target::{Target, selectable};
 
 pub use gateway_modules_core::module::{Registry, RegistryError};
 
@@ -29,7 +33,7 @@ pub use gateway_module_nginx_gateway_fabric as nginx_gateway_fabric;
 #[cfg(feature = "traefik")]
 pub use gateway_module_traefik as traefik;
 
-/// The module of a data plane that names none, where no gateway is installed.
+/// The module of a data plane that names none, where no gateway is installed; it also wins where several are.
 pub const DEFAULT_MODULE: &str = "kgateway";
 
 /// The modules that the features have compiled in.

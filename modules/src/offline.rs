@@ -2,14 +2,16 @@
 
 use gateway_modules_core::{
     capability::Capabilities,
-    compile::{CompileInput, Compiled, compile},
+    compile::{CompileInput, Compiled, LiveGateway, compile},
     diagnostic::{Category, Diagnostic, Diagnostics, Severity},
     intent::{FieldRef, Intent},
     module::{GatewayModule, Registry},
     resolve::{DataPlaneTopology, resolve},
 };
 
-use crate::{DEFAULT_MODULE, InstalledCrds};
+use std::collections::BTreeMap;
+
+use crate::{DEFAULT_MODULE, InstalledCrds, Target};
 
 /// One data plane, compiled.
 #[derive(Debug)]
@@ -35,6 +37,28 @@ pub fn compile_offline(
 ) -> Result<Vec<CompiledPlane>, Diagnostics> {
     let planes = resolve(intent)?;
     compile_planes(intent, planes, registry, crds, None)
+}
+
+/// Compiles every data plane for the gateway that was chosen for it; a plane without a target is compiled as
+/// [`compile_offline`] does.
+///
+/// # Errors
+/// As [`compile_offline`].
+pub fn compile_selected(
+    intent: &Intent,
+    registry: &Registry,
+    targets: &BTreeMap<String, Target>,
+    crds: &InstalledCrds,
+) -> Result<Vec<CompiledPlane>, Diagnostics> {
+    let mut planes = resolve(intent)?;
+    let mut live = BTreeMap::new();
+    for plane in &mut planes {
+        if let Some(target) = targets.get(&plane.name) {
+            live.insert(plane.name.clone(), target.live(&plane.gateway));
+            target.steer(&mut plane.gateway, registry);
+        }
+    }
+    compile_live(intent, planes, registry, crds, None, &live)
 }
 
 /// Compiles every data plane for one module, whatever the planes name: the way to compare modules.
@@ -64,6 +88,17 @@ fn compile_planes(
     crds: &InstalledCrds,
     module: Option<&str>,
 ) -> Result<Vec<CompiledPlane>, Diagnostics> {
+    compile_live(intent, planes, registry, crds, module, &BTreeMap::new())
+}
+
+fn compile_live(
+    intent: &Intent,
+    planes: Vec<DataPlaneTopology>,
+    registry: &Registry,
+    crds: &InstalledCrds,
+    module: Option<&str>,
+    live: &BTreeMap<String, LiveGateway>,
+) -> Result<Vec<CompiledPlane>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let mut compiled = Vec::new();
     for plane in planes {
@@ -90,7 +125,8 @@ fn compile_planes(
                 continue;
             }
         };
-        let result = match CompileInput::offline(intent, &plane, found.as_ref(), crds.channel) {
+        let live = live.get(&plane.name).cloned().unwrap_or_default();
+        let result = match CompileInput::live(intent, &plane, found.as_ref(), crds.channel, live) {
             Ok(mut input) => {
                 input.served.clone_from(&crds.served);
                 input.assumptions.push(crds.source.clone());

@@ -1,7 +1,6 @@
 //! A real API server with the real CRDs takes, strictly, every object that any module gives for any sample: open and closed,
 //! in both channels. What cannot be checked offline (rules that the offline validator does not know) is checked here.
-
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used)] // helpers of a test
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,7 +6,8 @@
 //! - `emit`: the common form compiles, with the standard channel, and no difference has to be accepted.
 //! - `emit-exp`: the same, with the experimental channel's CRDs only.
 //! - `approximate`: it compiles once a difference is accepted by name.
-//! - `option`: it compiles, and the release says which option of the installation it needs.
+//! - `option`: it compiles with an option of the installation, which the release asks for or the module sets, and is refused
+//!   without; a difference may have to be accepted besides.
 //! - `refuse`: it is refused, with a reason.
 #![allow(clippy::expect_used, clippy::panic)] // helpers of a test
 
@@ -74,6 +75,10 @@ fn own_table() -> Table {
 /// What the compiler says of a kind, and why.
 fn measured(module: &dyn GatewayModule, version: &str, kind: PolicyKind, option: bool) -> (Cell, String) {
     let forms = samples::of(kind);
+    let bare = |sample: &samples::Sample| {
+        let bench = Bench::new(module, version, Channel::Standard, serde_json::Map::default());
+        judge(&bench.compile_accepting(&sample.documents).expect("a valid sample").0, false).0
+    };
     let mut found = forms.iter().map(|sample| {
         let on = |channel| {
             let parameters = if option { support::options(module.metadata().name) } else { serde_json::Map::default() };
@@ -81,6 +86,9 @@ fn measured(module: &dyn GatewayModule, version: &str, kind: PolicyKind, option:
             judge(&bench.compile_accepting(&sample.documents).expect("a valid sample").0, option)
         };
         let (standard, reason) = on(Channel::Standard);
+        if option && standard != Cell::Refuse && bare(sample) == Cell::Refuse {
+            return (Cell::Option, reason);
+        }
         if standard == Cell::Emit {
             return (standard, reason);
         }

@@ -57,6 +57,17 @@ impl GatewayModule for Cilium {
         &self.metadata
     }
 
+    fn controller_images(&self) -> &'static [&'static str] {
+        // chart `values.yaml` (`operator.image`), one image per cloud
+        &[
+            "cilium/operator",
+            "cilium/operator-generic",
+            "cilium/operator-aws",
+            "cilium/operator-azure",
+            "cilium/operator-alibabacloud",
+        ]
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }

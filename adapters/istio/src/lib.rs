@@ -11,7 +11,10 @@ mod resources;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -53,6 +56,19 @@ impl Default for Istio {
 impl GatewayModule for Istio {
     fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    fn other_uses(&self) -> OtherUses {
+        // `pilot/pkg/config/kube/gatewaycommon/classinfo.go`
+        OtherUses {
+            classes: &provisioning::OTHER_CLASSES,
+            controllers: &["istio.io/mesh-controller", "istio.io/eastwest-controller", "istio.io/unmanaged-gateway"],
+        }
+    }
+
+    fn controller_images(&self) -> &'static [&'static str] {
+        // `manifests/charts/istio-control/istio-discovery/values.yaml` (`image: pilot`)
+        &["pilot"]
     }
 
     fn declared(&self, version: &ModuleVersion) -> Capabilities {

@@ -21,7 +21,7 @@ const RESERVED_PORTS: [u16; 4] = [15000, 15020, 15021, 15090];
 /// Istio names Deployment and Service `<gateway>-<class>`, and labels their pods with it.
 const MAX_NAME: usize = 63;
 /// Classes that serve no routes from outside.
-const OTHER_CLASSES: [&str; 3] = ["istio-waypoint", "istio-remote", "istio-east-west"];
+pub(crate) const OTHER_CLASSES: [&str; 3] = ["istio-waypoint", "istio-remote", "istio-east-west"];
 const SERVICE_TYPE: &str = "networking.istio.io/service-type";
 
 pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

@@ -9,7 +9,10 @@ mod resources;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -51,6 +54,16 @@ impl Default for Kgateway {
 impl GatewayModule for Kgateway {
     fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    fn other_uses(&self) -> OtherUses {
+        // `pkg/kgateway/wellknown/controller.go`
+        OtherUses { classes: &[provisioning::WAYPOINT_CLASS], controllers: &[] }
+    }
+
+    fn controller_images(&self) -> &'static [&'static str] {
+        // `install/helm/kgateway/values.yaml` (`image`)
+        &["kgateway"]
     }
 
     fn declared(&self, version: &ModuleVersion) -> Capabilities {

@@ -22,7 +22,7 @@ const RESERVED_PORTS: [u16; 3] = [8082, 9091, 19000];
 /// What the controller derives its Deployment, Service and labels from.
 const MAX_GATEWAY_NAME: usize = 63;
 /// The class for waypoints of a mesh, which is no gateway.
-const WAYPOINT_CLASS: &str = "kgateway-waypoint";
+pub(crate) const WAYPOINT_CLASS: &str = "kgateway-waypoint";
 
 /// Parameters of this module (`gateway.parameters`), for all Gateways that the plane manages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

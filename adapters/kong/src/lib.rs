@@ -57,6 +57,11 @@ impl GatewayModule for Kong {
         &self.metadata
     }
 
+    fn controller_images(&self) -> &'static [&'static str] {
+        // chart `kong-operator/values.yaml` (`image.repository`)
+        &["kong-operator"]
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }

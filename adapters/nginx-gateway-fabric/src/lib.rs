@@ -55,6 +55,11 @@ impl GatewayModule for NginxGatewayFabric {
         &self.metadata
     }
 
+    fn controller_images(&self) -> &'static [&'static str] {
+        // chart `nginx-gateway-fabric/values.yaml` (`nginxGateway.image.repository`)
+        &["nginx-gateway-fabric"]
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }

@@ -55,6 +55,11 @@ impl GatewayModule for Traefik {
         &self.metadata
     }
 
+    fn controller_images(&self) -> &'static [&'static str] {
+        // chart `traefik/values.yaml` (`image.repository`)
+        &["traefik"]
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }

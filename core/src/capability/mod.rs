@@ -141,6 +141,26 @@ impl Capabilities {
         }
     }
 
+    /// Keeps of the features of Gateway API only those that the live class publishes, which gain its evidence. A class that
+    /// publishes nothing (Istio's) says nothing, and names of this project are not for a class to publish.
+    pub fn retain_published(&mut self, published: &Self) {
+        if published.is_empty() {
+            return;
+        }
+        self.0.retain(|name, capability| {
+            if !names::gateway_api::ALL.contains(name) {
+                return true;
+            }
+            let live = published.get(name);
+            if let Some(live) = live {
+                capability.evidence.extend(live.evidence.iter().cloned());
+                capability.evidence.sort();
+                capability.evidence.dedup();
+            }
+            live.is_some()
+        });
+    }
+
     /// Takes a capability away: a negative test, or the operator's word, beats all other evidence.
     pub fn remove(&mut self, name: &CapabilityName) -> Option<Capability> {
         self.0.remove(name)
@@ -180,6 +200,24 @@ impl Capabilities {
 #[cfg(test)]
 mod tests {
     use super::{names::gateway_api, *};
+
+    #[test]
+    fn what_a_class_publishes_only_takes_away() {
+        let declared = |names: &[CapabilityName]| {
+            let mut capabilities = Capabilities::new();
+            for name in names {
+                capabilities.declare(name.clone(), Granularity::Rule, Evidence::documentation("x", "1"));
+            }
+            capabilities
+        };
+        let policy = CapabilityName::policy(PolicyKind::Cors);
+        let mut known = declared(&[gateway_api::HTTP_ROUTE, gateway_api::HTTP_ROUTE_CORS, policy.clone()]);
+        let before = known.clone();
+        known.retain_published(&Capabilities::new());
+        assert_eq!(known, before, "a class that publishes nothing says nothing");
+        known.retain_published(&declared(&[gateway_api::HTTP_ROUTE, gateway_api::GRPC_ROUTE]));
+        assert_eq!(known.names(), BTreeSet::from([gateway_api::HTTP_ROUTE, policy]));
+    }
 
     #[test]
     fn a_claim_does_not_bring_an_experimental_field_into_the_standard_channel() {

@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     compile::Release,
-    plan::{self, Identity, LiveState, ParentState, Plan, PlanOptions, SetIdentity},
+    plan::{self, Identity, LiveState, ParentState, Plan, PlanOptions, Selection, SetIdentity},
 };
 
 /// How a cluster is spoken to.
@@ -139,6 +139,30 @@ impl Cluster {
     /// fields of others are no errors but [`Plan::conflicts`].
     pub async fn plan(&self, release: &Release, options: PlanOptions) -> Result<Plan, ClusterError> {
         Ok(plan::plan(release, &self.live(release).await?, options)?)
+    }
+
+    /// As [`plan`](Self::plan), for a gateway that was chosen by [`select`](crate::select::select): the reason is recorded with
+    /// the time, if the plane has no record of this gateway yet.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn plan_chosen(
+        &self,
+        release: &Release,
+        reason: &str,
+        options: PlanOptions,
+    ) -> Result<Plan, ClusterError> {
+        let now = format!("{:.0}", k8s_openapi::jiff::Timestamp::now());
+        Ok(self.plan(release, options).await?.with_choice(reason, now))
+    }
+
+    /// The gateway that is recorded for a data plane; the newest record, while it moves to another module.
+    ///
+    /// # Errors
+    /// The cluster cannot be read.
+    pub async fn selection(&self, data_plane: &str) -> Result<Option<Selection>, ClusterError> {
+        let recorded = self.sets(data_plane).await?.into_iter().filter_map(|set| set.record.selection);
+        Ok(recorded.max_by(|a, b| a.time.cmp(&b.time)))
     }
 
     /// What is live for a release, as [`plan::plan`] needs it.

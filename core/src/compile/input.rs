@@ -30,8 +30,25 @@ pub struct CompileInput<'a> {
     pub channel: Channel,
     /// Versions of each kind that the cluster serves; absent: those of Gateway API 1.6.1.
     pub served: Option<BTreeMap<GroupKind, BTreeSet<String>>>,
+    /// Controller of the class, where it was read; absent: the module's.
+    pub controller: Option<String>,
     /// What was assumed because nothing said it.
     pub assumptions: Vec<String>,
+}
+
+/// What was read of a plane's gateway in the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LiveGateway {
+    /// Controller of the class.
+    pub controller: Option<String>,
+    /// Version, for a plane that names none, and where it was read.
+    pub version: Option<(ModuleVersion, String)>,
+    /// Features that the class publishes; empty when it publishes none or may not be read.
+    pub published: Capabilities,
+    /// Why this module, for a plane that names none.
+    pub reason: Option<String>,
+    /// What else is to be known, for people.
+    pub notes: Vec<String>,
 }
 
 impl<'a> CompileInput<'a> {
@@ -45,22 +62,58 @@ impl<'a> CompileInput<'a> {
         module: &'a dyn GatewayModule,
         channel: Channel,
     ) -> Result<Self, String> {
+        Self::live(intent, plane, module, channel, LiveGateway::default())
+    }
+
+    /// With what was read of the gateway. Of what a known gateway declares, only the features that its class publishes remain;
+    /// of any other gateway exactly the published ones are believed.
+    ///
+    /// # Errors
+    /// `gateway.version` is no version.
+    pub fn live(
+        intent: &'a Intent,
+        plane: &'a DataPlaneTopology,
+        module: &'a dyn GatewayModule,
+        channel: Channel,
+        live: LiveGateway,
+    ) -> Result<Self, String> {
         let metadata = module.metadata();
         let mut assumptions = Vec::new();
-        let version = match &plane.gateway.version {
-            Some(version) => ModuleVersion::new(version.as_str())?,
-            None => {
+        let version = match (&plane.gateway.version, live.version) {
+            (Some(version), found) => {
+                let version = ModuleVersion::new(version.as_str())?;
+                if let Some((running, source)) = found.filter(|(running, _)| running.line() != version.line()) {
+                    assumptions.push(format!("version {version}, as gateway.version says; {running} runs ({source})"));
+                }
+                version
+            }
+            (None, Some((version, source))) => {
+                assumptions.push(format!("{} {version} ({source})", metadata.title));
+                version
+            }
+            (None, None) => {
                 assumptions
                     .push(format!("{} {}, the module's default version", metadata.title, metadata.default_version));
                 ModuleVersion::new(metadata.default_version)?
             }
         };
-        if plane.gateway.module.is_none() {
-            assumptions.insert(0, format!("module {}, since the data plane names none", metadata.name));
+        match live.reason {
+            Some(reason) => assumptions.insert(0, format!("module {}: {reason}", metadata.name)),
+            None if plane.gateway.module.is_none() => {
+                assumptions.insert(0, format!("module {}, since the data plane names none", metadata.name));
+            }
+            None => {}
         }
-        let mut declared = module.declared(&version);
-        declared.extend(module.claimed(&plane.gateway.parameters));
-        Ok(Self::new(intent, plane, module, version, declared, channel, assumptions))
+        assumptions.extend(live.notes);
+        let mut capabilities = module.declared(&version);
+        capabilities.retain_published(&live.published);
+        if metadata.controllers.is_empty() {
+            capabilities.extend(live.published);
+        }
+        capabilities.extend(module.claimed(&plane.gateway.parameters));
+        let mut input = Self::new(intent, plane, module, version, capabilities, channel, assumptions);
+        input.controller = live.controller;
+        Ok(input)
     }
 
     /// With everything settled: what was discovered, and what was assumed.
@@ -78,6 +131,17 @@ impl<'a> CompileInput<'a> {
             capabilities.retain_standard_channel();
         }
         let experimental = all.difference(&capabilities.names()).cloned().collect();
-        Self { intent, plane, module, version, capabilities, experimental, channel, served: None, assumptions }
+        Self {
+            intent,
+            plane,
+            module,
+            version,
+            capabilities,
+            experimental,
+            channel,
+            served: None,
+            controller: None,
+            assumptions,
+        }
     }
 }

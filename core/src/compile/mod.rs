@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use self::{compilation::Compilation, policies::Enforced, routes::RouteDraft};
 pub use self::{
-    input::CompileInput,
+    input::{CompileInput, LiveGateway},
     release::{
         ClosedForm, ContributionKey, Gate, GatePolicy, ModuleUse, Phase, PolicyStatement, Promise, Release,
         ReleaseObject, Role,
@@ -228,7 +228,10 @@ fn finish(mut compilation: Compilation<'_>) -> Compiled {
             name: metadata.name.to_owned(),
             version: input.version.clone(),
             class: compilation.class,
-            controller: metadata.controllers.first().map(|controller| (*controller).to_owned()),
+            controller: input
+                .controller
+                .clone()
+                .or_else(|| metadata.controllers.first().map(|controller| (*controller).to_owned())),
             channel: input.channel,
             assumptions: input.assumptions.iter().cloned().chain(claimed).collect(),
         },

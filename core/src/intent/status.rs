@@ -8,7 +8,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Resolved`, `Accepted`, `Programmed` or `Ready`.
+    /// `Resolved`, `Accepted`, `Programmed` or `Ready`; of a DataPlane also `Degraded`, `SwitchAvailable` and
+    /// `Discovered`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
     pub kind: String,
@@ -87,7 +88,8 @@ pub struct ComponentCount {
 pub struct DataPlaneStatus {
     /// The generation that this is about.
     pub observed_generation: i64,
-    /// `Resolved`, `Accepted`, `Programmed` and `Ready`.
+    /// `Resolved`, `Accepted`, `Programmed` and `Ready`; `Degraded` (the chosen class is gone or not accepted) and
+    /// `SwitchAvailable` (another gateway is installed, and nothing moves by itself); `Discovered` (all of it could be read).
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
     /// The module that serves the plane.

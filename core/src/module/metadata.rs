@@ -108,6 +108,15 @@ pub struct Metadata {
     pub homepage: &'static str,
 }
 
+/// What a vendor has besides gateways for requests from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OtherUses {
+    /// Names of GatewayClasses.
+    pub classes: &'static [&'static str],
+    /// Controller names, each with all its classes.
+    pub controllers: &'static [&'static str],
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

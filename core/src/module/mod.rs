@@ -1,6 +1,7 @@
 //! The contract between core and an adapter: identity, provisioning, capability discovery, policy mapping.
 
 mod context;
+mod installed;
 mod mapping;
 mod metadata;
 mod reader;
@@ -11,12 +12,15 @@ use async_trait::async_trait;
 
 pub use self::{
     context::Context,
+    installed::{
+        ClassesRead, GATEWAY_API, Installed, InstalledClass, InstalledDefinitions, Unread, controller_version,
+    },
     mapping::{
         Acknowledgement, Citation, Contribution, ContributionValue, DerivedSecret, Difference, Enforcement,
         FieldOutcome, Fragment, GatewayEdit, Mapping, ObjectHandle, Provisioned, Refusal, Refusals, Requirement,
         RouteEdit, SecretTransform, SharedKey, Verdict,
     },
-    metadata::{Maturity, Metadata, ModuleVersion},
+    metadata::{Maturity, Metadata, ModuleVersion, OtherUses},
     reader::{ClusterReader, Discovery, Fact, ReadError},
     registry::{AdapterRegistration, Registry, RegistryError, contract_level},
     target::{BackendScope, GatewayScope, PolicyTarget, RouteObjectRef, RouteScope, RouteTargetRef, Scope},
@@ -46,6 +50,18 @@ pub trait GatewayModule: Send + Sync {
     fn claimed(&self, parameters: &serde_json::Map<String, serde_json::Value>) -> Capabilities {
         let _ = parameters;
         Capabilities::new()
+    }
+
+    /// Classes and controllers of the same vendor that are no gateway for requests from outside (waypoints, remote control
+    /// planes, gateways between clusters): they are never chosen. The default knows none.
+    fn other_uses(&self) -> OtherUses {
+        OtherUses::default()
+    }
+
+    /// Ends of the names of the images of the controller's Deployment (`istio/pilot` matches `registry:5000/istio/pilot:1.30.3`),
+    /// by which the version that runs is found. The default knows none: the version is the one that the plane names, or assumed.
+    fn controller_images(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// JSON Schema of `gateway.parameters`; `None` when the module takes none.
@@ -90,11 +106,11 @@ pub trait GatewayModule: Send + Sync {
     }
 
     /// What the live cluster says about this gateway. The default follows the standard recipe: class by controller name,
-    /// `supportedFeatures`, CRDs with channel and bundle version.
+    /// `supportedFeatures`, CRDs with channel and bundle version, image of the controller.
     ///
     /// # Errors
-    /// The cluster does not answer; what may not be read is a missing fact and no error.
+    /// The cluster does not answer; what may not be read is a missing fact that is said, and no error.
     async fn discover(&self, cluster: &dyn ClusterReader) -> Result<Discovery, ReadError> {
-        reader::discover_by_standard_recipe(self.metadata(), cluster).await
+        reader::discover_by_standard_recipe(self.metadata(), self.controller_images(), cluster).await
     }
 }

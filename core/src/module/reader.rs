@@ -6,12 +6,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Metadata, ModuleVersion};
-use crate::{
-    capability::{Capabilities, CapabilityName, Evidence, Granularity},
-    channel::Channel,
-    object::GroupVersionKind,
-};
+use super::{Installed, InstalledClass, Metadata, ModuleVersion, Unread, controller_version};
+use crate::{capability::Capabilities, channel::Channel, object::GroupVersionKind};
 
 /// Why something could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -79,61 +75,40 @@ pub struct Discovery {
     pub bundle_version: Fact<String>,
     /// Features that the classes publish; empty when they publish none.
     pub published: Capabilities,
+    /// What could not be read, and what follows from it.
+    pub unread: Vec<Unread>,
 }
 
-const GATEWAY_CLASS: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "GatewayClass");
-const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+impl Discovery {
+    /// What of all that is installed is a module's.
+    pub fn of(metadata: &Metadata, installed: &Installed, version: Fact<ModuleVersion>) -> Self {
+        let known = |class: &&InstalledClass| {
+            let controller = class.controller.as_str();
+            class.accepted == Some(true)
+                && (metadata.controllers.is_empty() || metadata.controllers.contains(&controller))
+        };
+        let classes: Vec<&InstalledClass> = installed.classes.known().iter().filter(known).collect();
+        let mut published = Capabilities::new();
+        for class in &classes {
+            published.extend(class.published());
+        }
+        Self {
+            classes: classes.iter().map(|class| (class.name.clone(), class.controller.clone())).collect(),
+            version,
+            channel: installed.definitions.channel.clone(),
+            bundle_version: installed.definitions.bundle_version.clone(),
+            published,
+            unread: installed.unread(),
+        }
+    }
+}
 
 pub(super) async fn discover_by_standard_recipe(
     metadata: &Metadata,
+    images: &[&str],
     cluster: &dyn ClusterReader,
 ) -> Result<Discovery, ReadError> {
-    let mut classes = BTreeMap::new();
-    let mut published = Capabilities::new();
-    let listed = match cluster.list(&GATEWAY_CLASS, None).await {
-        Ok(listed) => listed,
-        Err(ReadError::Forbidden { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    for class in &listed {
-        let text = |pointer: &str| class.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (name, controller) = (text("/metadata/name"), text("/spec/controllerName"));
-        let known = metadata.controllers.is_empty() || metadata.controllers.contains(&controller);
-        let accepted = class.pointer("/status/conditions").and_then(Value::as_array).is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition["type"] == "Accepted" && condition["status"] == "True")
-        });
-        if !known || !accepted {
-            continue;
-        }
-        classes.insert(name.to_owned(), controller.to_owned());
-        for feature in class.pointer("/status/supportedFeatures").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(feature) = feature["name"].as_str() {
-                published.declare(
-                    CapabilityName::from(feature.to_owned()),
-                    Granularity::Rule,
-                    Evidence::live(name, "live"),
-                );
-            }
-        }
-    }
-    let crd = cluster.get(&CRD, None, "httproutes.gateway.networking.k8s.io").await;
-    let annotation = |name: &str| match &crd {
-        Ok(Some(crd)) => crd["metadata"]["annotations"][name].as_str().map(ToOwned::to_owned),
-        _ => None,
-    };
-    let source = match &crd {
-        Ok(Some(_)) => "annotations of CustomResourceDefinition httproutes.gateway.networking.k8s.io".to_owned(),
-        Ok(None) => "CustomResourceDefinition httproutes.gateway.networking.k8s.io is not there".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Ok(Discovery {
-        classes,
-        version: Fact { value: None, source: "the standard recipe reads no controller version".to_owned() },
-        channel: Fact {
-            value: annotation("gateway.networking.k8s.io/channel").and_then(|channel| channel.parse().ok()),
-            source: source.clone(),
-        },
-        bundle_version: Fact { value: annotation("gateway.networking.k8s.io/bundle-version"), source },
-        published,
-    })
+    let installed = Installed::read(cluster).await?;
+    let version = controller_version(images, metadata.default_namespace, cluster).await?;
+    Ok(Discovery::of(metadata, &installed, version))
 }

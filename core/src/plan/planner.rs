@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     closing,
     compare::{self, FieldChange, canonical, compare, sent_mark},
-    contribution,
+    contribution::{self, ContributionAction, ContributionRecord, ContributionStep},
     diff::{is_secret, redacted, yaml_diff},
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState},
@@ -30,6 +30,7 @@ const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
 /// What a plan may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a permission of its own")]
 pub struct PlanOptions {
     /// Take over objects and fields of others.
     pub adopt: bool,
@@ -37,6 +38,8 @@ pub struct PlanOptions {
     pub repair: bool,
     /// Allow that another module or class replaces the one that was applied last, with an outage in between.
     pub allow_outage: bool,
+    /// Delete nothing and withdraw nothing: what the release does not show stays as it is.
+    pub keep: bool,
 }
 
 impl PlanOptions {
@@ -58,6 +61,13 @@ impl PlanOptions {
     #[must_use]
     pub const fn with_allow_outage(mut self, allow_outage: bool) -> Self {
         self.allow_outage = allow_outage;
+        self
+    }
+
+    /// Delete nothing and withdraw nothing.
+    #[must_use]
+    pub const fn with_keep(mut self, keep: bool) -> Self {
+        self.keep = keep;
         self
     }
 }
@@ -108,8 +118,18 @@ fn protectors(gate: &Gate) -> BTreeSet<String> {
 /// contradicts itself. Objects and fields of others are no errors but [`Plan::conflicts`].
 pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result<Plan, PlanError> {
     check_class(release, live)?;
-    let selection = Selection::from(&release.module);
+    let mut selection = Selection::from(&release.module);
     check_selection(&selection, live, options)?;
+    if let Some(recorded) = live.parent.as_ref().and_then(|parent| parent.record.selection.as_ref())
+        && recorded.is_same_gateway(&selection)
+    {
+        // The choice was made then; and a controller that was recorded is not forgotten where it cannot be read.
+        selection.reason.clone_from(&recorded.reason);
+        selection.time.clone_from(&recorded.time);
+        if selection.controller.is_none() {
+            selection.controller.clone_from(&recorded.controller);
+        }
+    }
     let mut steps = Vec::new();
     let mut actions: BTreeMap<Identity, (bool, bool)> = BTreeMap::new();
     let mut identities = BTreeSet::new();
@@ -151,9 +171,13 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
     let secrets = plan_secrets(&release.derived_secrets, live, options, &mut identities)?;
     let wishes = contribution::wishes(&release.contributions).map_err(PlanError::from)?;
     let records = live.parent.as_ref().map_or(&[][..], |parent| parent.record.contributions.as_slice());
-    let contributions = contribution::plan(&wishes, &live.targets, records, options.adopt);
+    let mut contributions = contribution::plan(&wishes, &live.targets, records, options.adopt);
+    let mut deleted = deletions(live, &identities);
+    if options.keep {
+        keep(&mut contributions, records, &mut deleted, &mut references);
+    }
     steps.sort_by(|a, b| (a.phase, Identity::from(&a.key)).cmp(&(b.phase, Identity::from(&b.key))));
-    steps.extend(deletions(live, &identities));
+    steps.extend(deleted);
     let former = live
         .former
         .iter()
@@ -209,6 +233,29 @@ pub fn plan_delete(live: &LiveState) -> Plan {
     }
 }
 
+/// What would go stays, with its records, so that a later plan still knows it.
+fn keep(
+    contributions: &mut [ContributionStep],
+    records: &[ContributionRecord],
+    deleted: &mut [Step],
+    references: &mut BTreeSet<String>,
+) {
+    for step in contributions {
+        if matches!(step.action, ContributionAction::Withdraw { .. }) {
+            step.action = ContributionAction::Unchanged;
+            step.record =
+                records.iter().find(|record| record.target == step.target && record.field == step.field).cloned();
+        }
+    }
+    for step in deleted {
+        step.action = Action::Unchanged;
+        step.object = None;
+        if step.membership == Membership::Shared {
+            references.insert(Identity::from(&step.key).to_string());
+        }
+    }
+}
+
 fn versions(live: &LiveState) -> (Option<String>, Option<String>) {
     let version = |parent: &Option<ParentState>| parent.as_ref().map(|parent| parent.resource_version.clone());
     (version(&live.parent), version(&live.shared_parent))
@@ -251,8 +298,7 @@ fn check_selection(wanted: &Selection, live: &LiveState, options: PlanOptions) -
     }
     let same_set = live.parent.as_ref().and_then(|parent| parent.record.selection.as_ref());
     let former = live.former.iter().find_map(|(parent, _)| parent.record.selection.as_ref());
-    let changed = former
-        .or(same_set.filter(|recorded| recorded.class != wanted.class || recorded.controller != wanted.controller));
+    let changed = former.or(same_set.filter(|recorded| !recorded.is_same_gateway(wanted)));
     match changed {
         Some(recorded) => Err(PlanError::SelectionChanged {
             data_plane: live.set.data_plane.clone().unwrap_or_default(),
@@ -588,7 +634,7 @@ fn record_reason(plan: &Plan, live: &LiveState) -> Option<String> {
         });
     }
     if parent.record.selection != plan.selection {
-        return Some("the version of the module changes".to_owned());
+        return Some("what is known of the gateway changes".to_owned());
     }
     let mut records = plan.contribution_records.clone();
     let mut recorded = parent.record.contributions.clone();

@@ -121,6 +121,20 @@ pub struct Selection {
     /// Controller name of the class, if the module names one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub controller: Option<String>,
+    /// Why this one was chosen; absent in records of old.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// When it was chosen (RFC 3339); absent in records of old.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<String>,
+}
+
+impl Selection {
+    /// Whether both are the same gateway, whatever its version. A controller that one of them does not name is no difference.
+    pub fn is_same_gateway(&self, other: &Self) -> bool {
+        let differ = matches!((&self.controller, &other.controller), (Some(one), Some(two)) if one != two);
+        self.module == other.module && self.class == other.class && !differ
+    }
 }
 
 impl From<&ModuleUse> for Selection {
@@ -130,6 +144,8 @@ impl From<&ModuleUse> for Selection {
             version: module.version.to_string(),
             class: module.class.clone(),
             controller: module.controller.clone(),
+            reason: None,
+            time: None,
         }
     }
 }

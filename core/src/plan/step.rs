@@ -321,6 +321,16 @@ pub struct PlanSummary {
 }
 
 impl Plan {
+    /// Records why and when the gateway was chosen, unless it was recorded before.
+    #[must_use]
+    pub fn with_choice(mut self, reason: impl Into<String>, time: impl Into<String>) -> Self {
+        if let Some(selection) = self.selection.as_mut().filter(|selection| selection.reason.is_none()) {
+            selection.reason = Some(reason.into());
+            selection.time = Some(time.into());
+        }
+        self
+    }
+
     /// Whether an apply would write nothing.
     pub fn is_empty(&self) -> bool {
         self.record.is_none()

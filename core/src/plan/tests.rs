@@ -404,6 +404,50 @@ fn the_class_and_the_selection_are_checked() {
 }
 
 #[test]
+fn a_choice_is_recorded_once_and_an_old_record_is_not_written_for_it() {
+    let release = release(vec![gateway(80)]);
+    let mut live = applied(&release);
+    let recorded = |live: &mut LiveState, text: &str| {
+        let selection = serde_json::from_str(text).expect("a record of any age loads");
+        live.parent.as_mut().expect("parent").record.selection = Some(selection);
+    };
+    let old = serde_json::to_value(Selection::from(&release.module)).expect("serialises");
+    recorded(&mut live, &old.to_string());
+    let plan = planned(&release, &live).with_choice("because", "2026-01-01T00:00:00Z");
+    assert!(plan.is_empty(), "no write for the reason alone");
+    assert_eq!(plan.selection.as_ref().and_then(|selection| selection.reason.as_deref()), Some("because"));
+    let mut new = old;
+    new["reason"] = "long ago".into();
+    new["time"] = "2020-01-01T00:00:00Z".into();
+    recorded(&mut live, &new.to_string());
+    let plan = planned(&release, &live).with_choice("because", "2026-01-01T00:00:00Z");
+    let kept = plan.selection.expect("selection");
+    assert_eq!((kept.reason.as_deref(), kept.time.as_deref()), (Some("long ago"), Some("2020-01-01T00:00:00Z")));
+}
+
+#[test]
+fn keeping_deletes_nothing_and_withdraws_nothing_and_forgets_nothing() {
+    let mut full = release(vec![gateway(80)]);
+    full.contributions.push(contribution("kubernetes.io/ws"));
+    let mut live = applied(&full);
+    let target = full.contributions[0].target.clone();
+    let service = |protocol: Value| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "shop", "resourceVersion": "5"},
+            "spec": {"ports": [{"port": 80, "appProtocol": protocol}]}})
+    };
+    live.targets.insert(target.clone(), service(json!(null)));
+    let record = planned(&full, &live).contributions[0].record.clone().expect("record");
+    live.targets.insert(target, service(json!("kubernetes.io/ws")));
+    live.parent.as_mut().expect("parent").record.contributions.push(record.clone());
+    let without = release(Vec::new());
+    assert_eq!(changed(&planned(&without, &live)).len(), 1, "it would be deleted");
+    let kept = plan(&without, &live, PlanOptions::default().with_keep(true)).expect("planned");
+    assert!(changed(&kept).is_empty() && kept.steps.len() == 1, "{:?}", kept.steps);
+    assert_eq!(kept.contributions[0].action, ContributionAction::Unchanged);
+    assert_eq!(kept.contribution_records, [record]);
+}
+
+#[test]
 fn a_plan_is_data_without_content_of_secrets() {
     let secret = GroupVersionKind::of("", "v1", "Secret");
     let object = |data: &str| {

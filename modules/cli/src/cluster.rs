@@ -4,10 +4,11 @@ use std::{future::Future, path::PathBuf, time::Duration};
 
 use clap::Args;
 use gateway_modules::{
-    CompiledPlane, InstalledCrds,
+    ChosenPlane, compile_installed,
     core::{
         cluster::{Cluster, ClusterOptions},
         intent::{ClusterReference, DataPlane, Intent},
+        resolve::{DataPlaneTopology, resolve},
     },
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -15,6 +16,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use crate::{
     exit::Failure,
     input::{self, IntentArgs},
+    output,
 };
 
 /// Which cluster, and under which name.
@@ -89,35 +91,54 @@ impl ClusterArgs {
         kube::Client::try_from(config).map_err(|error| failed(&error))
     }
 
-    /// Every data plane of the intents, compiled for the CRDs of its cluster.
-    pub(crate) async fn compile(&self, args: &IntentArgs) -> Result<Vec<(Cluster, CompiledPlane)>, Failure> {
+    /// Every data plane of the intents, compiled for what is installed in its cluster and recorded there.
+    pub(crate) async fn compile(&self, args: &IntentArgs) -> Result<Vec<(Cluster, ChosenPlane)>, Failure> {
         let intent = args.load()?;
         let registry = gateway_modules::registry()?;
         let mut planes = Vec::new();
-        let mut contexts: Vec<Option<String>> = intent.data_planes.iter().map(context_of).collect::<Result<_, _>>()?;
-        contexts.sort();
-        contexts.dedup();
-        if contexts.is_empty() {
-            contexts.push(None);
-        }
-        for context in contexts {
+        for context in contexts(&intent)? {
             let cluster = self.connect(context.as_deref()).await?;
-            let crds = match args.channel {
-                Some(channel) => InstalledCrds::assumed(channel),
-                None => InstalledCrds::discover(&cluster.reader())
-                    .await
-                    .map_err(|error| Failure::Failed(error.to_string()))?,
-            };
-            for plane in gateway_modules::compile_offline(&intent, &registry, &crds)? {
-                if context_of_plane(&intent, &plane)? == context {
-                    planes.push((cluster.clone(), plane));
-                }
+            let here =
+                |plane: &DataPlaneTopology| matches!(context_of_plane(&intent, &plane.name), Ok(of) if of == context);
+            let chosen = compile_installed(&intent, &registry, &cluster, args.channel, here).await?;
+            planes.extend(chosen.into_iter().map(|plane| (cluster.clone(), plane)));
+        }
+        for (_, plane) in &planes {
+            let name = &plane.compiled.plane.name;
+            // Where the class is missing, the plan says so too, if it is missed.
+            if let Some(degraded) = plane.target.selected.degraded.as_ref().filter(|degraded| !degraded.stops_writes())
+            {
+                output::note(&format!("warning: data plane {name}: {degraded}"));
+            }
+            for note in &plane.target.selected.notes {
+                output::note(&format!("note: data plane {name}: {note}"));
             }
         }
-        let (clusters, compiled): (Vec<_>, Vec<_>) = planes.into_iter().unzip();
-        input::stop_on_errors(&compiled)?;
-        Ok(clusters.into_iter().zip(compiled).collect())
+        input::stop_on_errors(planes.iter().map(|(_, plane)| &plane.compiled))?;
+        Ok(planes)
     }
+
+    /// The names of the data planes of the intents, each with its cluster.
+    pub(crate) async fn names(&self, args: &IntentArgs) -> Result<Vec<(Cluster, String)>, Failure> {
+        let intent = args.load()?;
+        let mut names = Vec::new();
+        for plane in resolve(&intent)? {
+            let cluster = self.connect(context_of_plane(&intent, &plane.name)?.as_deref()).await?;
+            names.push((cluster, plane.name));
+        }
+        Ok(names)
+    }
+}
+
+/// The contexts of the planes of an intent; the current one where there is no plane.
+fn contexts(intent: &Intent) -> Result<Vec<Option<String>>, Failure> {
+    let mut contexts: Vec<Option<String>> = intent.data_planes.iter().map(context_of).collect::<Result<_, _>>()?;
+    contexts.sort();
+    contexts.dedup();
+    if contexts.is_empty() {
+        contexts.push(None);
+    }
+    Ok(contexts)
 }
 
 fn context_of(plane: &DataPlane) -> Result<Option<String>, Failure> {
@@ -131,8 +152,8 @@ fn context_of(plane: &DataPlane) -> Result<Option<String>, Failure> {
     }
 }
 
-fn context_of_plane(intent: &Intent, compiled: &CompiledPlane) -> Result<Option<String>, Failure> {
-    let plane = intent.data_planes.iter().find(|plane| plane.metadata.name.as_str() == compiled.plane.name);
+fn context_of_plane(intent: &Intent, name: &str) -> Result<Option<String>, Failure> {
+    let plane = intent.data_planes.iter().find(|plane| plane.metadata.name.as_str() == name);
     plane.map_or(Ok(None), context_of)
 }
 

@@ -51,7 +51,7 @@ impl IntentArgs {
 }
 
 /// The diagnostics of all planes as one failure, if there are errors; warnings are shown either way.
-pub(crate) fn stop_on_errors(planes: &[CompiledPlane]) -> Result<(), Failure> {
+pub(crate) fn stop_on_errors<'a>(planes: impl IntoIterator<Item = &'a CompiledPlane>) -> Result<(), Failure> {
     let mut all = Diagnostics::default();
     for plane in planes {
         all.extend(plane.compiled.diagnostics.clone());

@@ -38,6 +38,8 @@ enum Command {
     Explain(commands::explain::Args),
     /// Compares what all modules make of the same intent.
     Compare(commands::compare::Args),
+    /// Shows what is installed in a cluster, and which gateway a plane would get.
+    Discover(commands::discover::Args),
     /// Shows what an apply would change.
     Plan(commands::plan::Args),
     /// Applies intents: in order, protected routes closed until their policies are in force.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => commands::validate::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Discover(args) => commands::discover::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Status(args) => commands::status::run(&args),

@@ -310,12 +310,15 @@ async fn wait_for_class(lab: &Lab) {
     let classes =
         lab.api(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {}})).await;
     for _ in 0..100 {
-        if classes.get_opt("kgateway").await.unwrap().is_some() {
+        let class = classes.get_opt("kgateway").await.unwrap();
+        let conditions = class.as_ref().and_then(|class| class.data["status"]["conditions"].as_array());
+        let accepted = |condition: &Value| condition["type"] == "Accepted" && condition["status"] == "True";
+        if conditions.into_iter().flatten().any(accepted) {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("the stand-in made no GatewayClass");
+    panic!("the stand-in made no GatewayClass, or did not accept it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,7 +330,13 @@ async fn without_a_controller_a_protected_route_stays_closed() {
         "spec": {"controllerName": "kgateway.dev/kgateway"},
     }))
     .await;
+    // A class that nobody has accepted is no target; only a plane that names the module has it.
     let intent = lab.intent("catalog.yaml", INTENT);
+    let told = expect(&lab.gwm(&["plan", "-f", &intent]), 1);
+    assert!(told.contains("no GatewayClass is accepted") && told.contains("kgateway"), "{told}");
+    let plane = "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: { name: default }\n\
+                 spec: { gateway: { module: kgateway } }\n---";
+    let intent = lab.intent("catalog.yaml", &format!("{plane}{INTENT}"));
     let told = expect(&lab.gwm(&["apply", "-f", &intent, "--gate-timeout", "2"]), 4);
     assert!(told.contains("Blocked"), "{told}");
     let routes = lab.api(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"namespace": "shop"}})).await;
@@ -371,6 +380,70 @@ async fn two_planes_with_one_class_and_one_host_leave_each_other_alone() {
     let plan = expect(&lab.gwm(&["plan", "-f", &one]), 0);
     assert!(plan.contains("nothing to do"), "{plan}");
     stand_in.stop().await;
+    lab.control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_installed_is_shown_chosen_and_kept() {
+    let Some(lab) = Lab::start(Channel::Standard).await else { return };
+    shop(&lab).await;
+    let told = expect(&lab.gwm(&["discover"]), 0);
+    assert!(told.contains("no gateway is installed") && told.contains("standard"), "{told}");
+
+    // A gateway that no module names goes to `generic`, with exactly what its class publishes.
+    let acme =
+        StandInOptions::new("acme.example/gateway").class("acme").makes_classes(true).supported_feature("HTTPRoute");
+    let first = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), acme);
+    let plain = INTENT.replace("        basicAuth: { credentials: { name: users } }\n", "");
+    let plain = plain.replace("        timeouts: { request: 5s }\n", "").replace("      policies:\n", "");
+    let plain = &plain[..plain.find("    - name: live").unwrap()].replace("[external, internal]", "[external]");
+    let intent = lab.intent("catalog.yaml", plain);
+    let mut told = String::new();
+    for _ in 0..100 {
+        told = expect(&lab.gwm(&["discover", "-o", "json"]), 0);
+        if told.contains("\"class\": \"acme\"") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let found: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(found["choice"]["module"], "generic", "{told}");
+    assert_eq!(found["classes"][0]["eligibility"]["verdict"], "eligible", "{told}");
+    expect(&lab.gwm(&["apply", "-f", &intent]), 0);
+    let cors = plain.to_owned() + "      policies: { cors: { allowOrigins: [\"https://example.com\"] } }\n";
+    let refused = expect(&lab.gwm(&["plan", "-f", &lab.intent("cors.yaml", &cors)]), 3);
+    assert!(refused.contains("cors"), "{refused}");
+
+    // A second gateway, the default at that, changes nothing.
+    let second = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), StandInOptions::kgateway());
+    wait_for_class(&lab).await;
+    let plan = expect(&lab.gwm(&["plan", "-f", &intent]), 0);
+    assert!(plan.contains("nothing to do") && plan.contains("module generic") && plan.contains("chosen 20"), "{plan}");
+    let told = expect(&lab.gwm(&["discover"]), 0);
+    assert!(told.contains("acme.example/gateway") && told.contains("gets kgateway"), "{told}");
+
+    // The class goes: an error, and nothing goes with it. Another module is an outage that must be allowed.
+    first.stop().await;
+    let classes =
+        lab.api(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {}})).await;
+    classes.delete("acme", &Default::default()).await.unwrap();
+    let before = lab.log_length().await;
+    let told = expect(&lab.gwm(&["apply", "-f", &intent]), 1);
+    assert!(told.contains("acme"), "{told}");
+    assert!(lab.writes_since(before).await.is_empty());
+    let plane = "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: { name: default }\n\
+                 spec: { gateway: { module: kgateway } }\n---";
+    let moved = lab.intent("moved.yaml", &format!("{plane}{plain}"));
+    let told = expect(&lab.gwm(&["apply", "-f", &moved]), 1);
+    assert!(told.contains("--allow-outage"), "{told}");
+    let plan = expect(&lab.gwm(&["plan", "-f", &moved, "--allow-outage"]), 0);
+    assert!(plan.contains("delete") && plan.contains("create"), "{plan}");
+    expect(&lab.gwm(&["apply", "-f", &moved, "--allow-outage"]), 0);
+    let gateways =
+        lab.api(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {}})).await;
+    let left = gateways.list(&Default::default()).await.unwrap().items;
+    assert!(left.iter().all(|gateway| gateway.data["spec"]["gatewayClassName"] == "kgateway"), "{left:#?}");
+    second.stop().await;
     lab.control_plane.stop().await.unwrap();
 }
 

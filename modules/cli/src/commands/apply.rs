@@ -53,9 +53,11 @@ pub(crate) fn run(args: &Args) -> Run {
     block_on(async {
         let mut blocked = Vec::new();
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
+            let reason = plane.target.selected.reason.to_string();
+            let plane = plane.compiled;
             let Some(release) = &plane.compiled.release else { continue };
             crate::needs::check(&args.cluster, &cluster, &plane).await?;
-            let planned = cluster.plan(release, args.options.plan()).await?;
+            let planned = cluster.plan_chosen(release, &reason, args.options.plan()).await?;
             let options = ApplyOptions::default()
                 .with_dry_run(args.dry_run)
                 .with_gate_timeout(Duration::from_secs(args.gate_timeout));

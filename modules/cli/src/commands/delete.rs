@@ -35,9 +35,7 @@ pub(crate) fn run(args: &Args) -> Run {
     block_on(async {
         let mut targets = Vec::new();
         if args.data_planes.is_empty() {
-            for (cluster, plane) in args.cluster.compile(&args.intent.required()?).await? {
-                targets.push((cluster, plane.plane.name));
-            }
+            targets = args.cluster.names(&args.intent.required()?).await?;
         } else {
             let cluster = args.cluster.connect(None).await?;
             targets.extend(args.data_planes.iter().map(|name| (cluster.clone(), name.clone())));

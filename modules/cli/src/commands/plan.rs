@@ -48,9 +48,10 @@ pub(crate) fn run(args: &Args) -> Run {
     let plans = block_on(async {
         let mut plans = Vec::new();
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
-            crate::needs::check(&args.cluster, &cluster, &plane).await?;
-            if let Some(release) = &plane.compiled.release {
-                plans.push(cluster.plan(release, args.options.plan()).await?);
+            crate::needs::check(&args.cluster, &cluster, &plane.compiled).await?;
+            if let Some(release) = &plane.compiled.compiled.release {
+                let reason = plane.target.selected.reason.to_string();
+                plans.push(cluster.plan_chosen(release, &reason, args.options.plan()).await?);
             }
         }
         Ok(plans)
@@ -73,6 +74,12 @@ pub(crate) fn run(args: &Args) -> Run {
 /// A plan for people.
 pub(crate) fn show(plan: &Plan) {
     output::print(&format!("data plane {} ({})", plan.data_plane, plan.set));
+    if let Some(selection) = &plan.selection {
+        let why = selection.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let when = selection.time.as_ref().map(|time| format!(", chosen {time}")).unwrap_or_default();
+        let (module, version, class) = (&selection.module, &selection.version, &selection.class);
+        output::print(&format!("module {module} {version}, class {class}{when}{why}"));
+    }
     if plan.is_empty() {
         output::print("nothing to do: the cluster is as the intents say");
     } else {

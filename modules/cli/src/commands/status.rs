@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Run {
         let mut statuses = Vec::new();
         if args.data_planes.is_empty() {
             for (cluster, plane) in args.cluster.compile(&args.intent.required()?).await? {
-                if let Some(release) = &plane.compiled.release {
+                if let Some(release) = &plane.compiled.compiled.release {
                     statuses.push(cluster.status(release).await?);
                 }
             }
