@@ -7,6 +7,7 @@ pub mod channel;
 pub mod cluster;
 pub mod compile;
 pub mod diagnostic;
+pub mod installation;
 pub mod intent;
 pub mod module;
 pub mod names;

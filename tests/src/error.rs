@@ -51,12 +51,23 @@ pub enum Error {
         source: std::io::Error,
     },
     /// `go build` failed.
-    #[error("`go build` of the control plane failed in {folder}; its last lines:\n{log}", folder = folder.display())]
+    #[error("`go build` failed in {folder}; its last lines:\n{log}", folder = folder.display())]
     GoBuild {
         /// The folder with the sources, kept for a look.
         folder: PathBuf,
         /// The end of its output.
         log: String,
+    },
+    /// A cluster is not as it was.
+    #[error("the cluster is not as it was before:\n{0}")]
+    Different(String),
+    /// A Go module cannot be had.
+    #[error("cannot download the Go module {module}: {reason}")]
+    GoModule {
+        /// Module and version.
+        module: String,
+        /// What Go says.
+        reason: String,
     },
     /// A key or certificate could not be made.
     #[error("cannot make the certificates of the control plane: {0}")]

@@ -24,6 +24,7 @@ pub mod conformance;
 pub mod contract;
 mod control_plane;
 mod error;
+pub mod go;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod samples;
@@ -32,6 +33,7 @@ pub mod tables;
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};
 pub use control_plane::crds::{self, Channel};
+pub use control_plane::inventory::Inventory;
 pub use control_plane::namespaces::{self, create_namespace};
 pub use control_plane::options::{Form, Options};
 pub use control_plane::schemas::{self, schemas_or_explain};

@@ -2,11 +2,13 @@
 
 mod access_log;
 mod capabilities;
+mod installation;
 mod policies;
 mod provisioning;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
@@ -72,6 +74,14 @@ impl GatewayModule for Cilium {
 
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

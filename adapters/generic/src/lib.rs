@@ -1,11 +1,13 @@
 //! Gateway module for any conformant Gateway API implementation, by its standard fields.
 
 mod capabilities;
+mod installation;
 mod policies;
 mod provisioning;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
@@ -62,6 +64,14 @@ impl GatewayModule for Generic {
 
     fn parameters_schema(&self) -> Option<Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, _: &Context<'_>) -> Result<Provisioned, Refusals> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod capabilities;
+mod installation;
 mod parameters;
 mod policies;
 mod provisioning;
@@ -9,6 +10,7 @@ mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{
         Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
         Refusals,
@@ -75,6 +77,14 @@ impl GatewayModule for Istio {
 
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

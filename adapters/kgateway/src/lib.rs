@@ -1,12 +1,14 @@
 //! Gateway module for [kgateway](https://kgateway.dev), the default gateway.
 
 mod capabilities;
+mod installation;
 mod policies;
 mod provisioning;
 mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{
         Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
         Refusals,
@@ -70,6 +72,14 @@ impl GatewayModule for Kgateway {
 
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

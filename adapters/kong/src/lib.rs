@@ -1,12 +1,14 @@
 //! Gateway module for [Kong Operator](https://developer.konghq.com/operator/), open source.
 
 mod capabilities;
+mod installation;
 mod policies;
 mod provisioning;
 mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
@@ -70,6 +72,14 @@ impl GatewayModule for Kong {
 
     fn parameters_schema(&self) -> Option<Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

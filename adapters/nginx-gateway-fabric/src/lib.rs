@@ -1,6 +1,7 @@
 //! Gateway module for [NGINX Gateway Fabric](https://docs.nginx.com/nginx-gateway-fabric/), with NGINX open source.
 
 mod capabilities;
+mod installation;
 mod nginx;
 mod policies;
 mod provisioning;
@@ -9,6 +10,7 @@ mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
@@ -64,6 +66,14 @@ impl GatewayModule for NginxGatewayFabric {
 
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

@@ -1,6 +1,7 @@
 //! Gateway module for [Traefik Proxy](https://traefik.io), open source.
 
 mod capabilities;
+mod installation;
 mod parameters;
 mod policies;
 mod provisioning;
@@ -8,6 +9,7 @@ mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
     module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
     register_adapter,
     resolve::DataPlaneTopology,
@@ -68,6 +70,14 @@ impl GatewayModule for Traefik {
 
     fn parameters_schema(&self) -> Option<Value> {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
     }
 
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {

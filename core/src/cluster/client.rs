@@ -297,6 +297,11 @@ impl Http {
         found
     }
 
+    /// What the server says about its version.
+    pub(crate) async fn version(&self) -> Result<Value, ClusterError> {
+        self.send(&discovery_call("/version".to_owned(), "version")).await.map_err(|failure| failure.error)
+    }
+
     async fn address(&self, key: &ObjectKey, verb: &'static str) -> Result<(String, About), ClusterError> {
         let resource = self.resource(&key.kind).await?;
         let namespace = key.namespace.as_deref().filter(|_| resource.namespaced);

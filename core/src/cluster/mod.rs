@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod live;
 mod lock;
+mod objects;
 mod parent;
 mod reader;
 mod status;
@@ -27,6 +28,7 @@ use self::{
 pub use self::{
     error::ClusterError,
     event::{ApplyEvent, ApplyItem, ApplyOptions, ApplyOutcome, Blocked},
+    objects::InstallationLock,
     reader::KubeReader,
     status::{
         EndpointStatus, GatewayStatus, Health, ListenerStatus, ParentStatus, PolicyStatus, PromiseStatus, Reason,
@@ -218,6 +220,21 @@ impl Cluster {
     pub async fn sets(&self, data_plane: &str) -> Result<Vec<ParentState>, ClusterError> {
         let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
         Ok(parents.into_iter().filter(|parent| parent.set.data_plane.as_deref() == Some(data_plane)).collect())
+    }
+
+    /// Names of the data planes that are in the cluster with a module.
+    ///
+    /// # Errors
+    /// The cluster cannot be read.
+    pub async fn planes_of(&self, module: &str) -> Result<Vec<String>, ClusterError> {
+        let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
+        let on =
+            |parent: &ParentState| parent.record.selection.as_ref().is_some_and(|selection| selection.module == module);
+        let mut planes: Vec<String> =
+            parents.into_iter().filter(on).filter_map(|parent| parent.set.data_plane).collect();
+        planes.sort();
+        planes.dedup();
+        Ok(planes)
     }
 
     /// How a release is, with its roles and promises.

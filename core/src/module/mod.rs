@@ -25,7 +25,12 @@ pub use self::{
     registry::{AdapterRegistration, Registry, RegistryError, contract_level},
     target::{BackendScope, GatewayScope, PolicyTarget, RouteObjectRef, RouteScope, RouteTargetRef, Scope},
 };
-use crate::{capability::Capabilities, object::Object, resolve::DataPlaneTopology};
+use crate::{
+    capability::Capabilities,
+    installation::{Installation, InstallationOptions, NotInstallable},
+    object::Object,
+    resolve::DataPlaneTopology,
+};
 
 /// A gateway implementation, as the pipeline sees it.
 ///
@@ -62,6 +67,23 @@ pub trait GatewayModule: Send + Sync {
     /// JSON Schema of `gateway.parameters`; `None` when the module takes none.
     fn parameters_schema(&self) -> Option<serde_json::Value> {
         None
+    }
+
+    /// How a version of the gateway is installed. The default declares nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be installed this way, and what to do instead.
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        let _ = (version, options);
+        let metadata = self.metadata();
+        Err(NotInstallable::new(
+            format!("the module {} does not say how its gateway is installed", metadata.name),
+            format!("install it as {} says; `gwm doctor` tells whether it is there", metadata.homepage),
+        ))
     }
 
     /// Class, parameters and edits of all Gateways of a plane at once, since some gateways share them between Gateways.

@@ -64,6 +64,11 @@ impl ClusterArgs {
         &self.installation
     }
 
+    /// The kubeconfig and its context, for programs that make their own connection.
+    pub(crate) fn kubeconfig(&self) -> (Option<PathBuf>, Option<String>) {
+        (self.kubeconfig.clone(), self.context.clone())
+    }
+
     /// A client of a context, or of the current one.
     pub(crate) async fn client(&self, context: Option<&str>) -> Result<kube::Client, Failure> {
         let options = KubeConfigOptions {

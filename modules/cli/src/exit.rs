@@ -10,6 +10,9 @@ pub(crate) enum Failure {
     /// Problems in the intent: refused when the intent is in order and the gateway cannot do it.
     #[error("{0}")]
     Diagnostics(Diagnostics),
+    /// Something that must not be done, with what would work.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else, with the next step.
     #[error("{0}")]
     Failed(String),
@@ -26,6 +29,7 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Diagnostics(diagnostics) if diagnostics.only_refusals() => ExitCode::from(3),
+            Self::Refused(_) => ExitCode::from(3),
             Self::Diagnostics(_) | Self::Failed(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
             Self::NotReady(_) => ExitCode::from(4),
@@ -48,6 +52,19 @@ impl From<gateway_modules::RegistryError> for Failure {
 impl From<gateway_modules::core::cluster::ClusterError> for Failure {
     fn from(error: gateway_modules::core::cluster::ClusterError) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl From<gateway_modules_installation::InstallError> for Failure {
+    fn from(error: gateway_modules_installation::InstallError) -> Self {
+        use gateway_modules_installation::InstallError as E;
+        let text = format!("[{}] {error}", error.code());
+        match error {
+            E::NotInstallable(_) | E::Refused(_) | E::Digest { .. } | E::UnknownValues { .. } => Self::Refused(text),
+            E::Values { .. } | E::ValuesRefused { .. } => Self::Usage(text),
+            E::NotReady(..) => Self::NotReady(text),
+            _ => Self::Failed(text),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod cluster;
 mod commands;
 mod exit;
 mod input;
+mod needs;
 mod output;
 
 use std::process::ExitCode;
@@ -47,6 +48,14 @@ enum Command {
     Status(commands::status::Args),
     /// Deletes everything that was applied for data planes, and nothing else.
     Delete(commands::delete::Args),
+    /// Installs the gateway of a module, with everything that it needs.
+    Install(commands::install::Args),
+    /// Brings an installed gateway to another version, and tells what its intents lose.
+    Upgrade(commands::upgrade::Args),
+    /// Removes an installed gateway, and leaves nothing but definitions.
+    Uninstall(commands::uninstall::Args),
+    /// Tells which gateways are installed, what is missing or does not fit, and what to do.
+    Doctor(commands::doctor::Args),
     /// Keeps the data planes of a cluster as its DataPlanes and Components say.
     Controller(commands::controller::Args),
     /// Prints the JSON Schema of an intent type.
@@ -74,6 +83,10 @@ fn main() -> ExitCode {
         Command::Apply(args) => commands::apply::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Delete(args) => commands::delete::run(&args),
+        Command::Install(args) => commands::install::run(&args),
+        Command::Upgrade(args) => commands::upgrade::run(&args),
+        Command::Uninstall(args) => commands::uninstall::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Controller(args) => commands::controller::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Crds(args) => commands::crds::run(&args),

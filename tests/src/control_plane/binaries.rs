@@ -211,7 +211,7 @@ pub(crate) fn fingerprint() -> String {
 
 /// Progress goes to standard error: minutes of silence in a test look like a hang.
 #[expect(clippy::print_stderr, reason = "progress of a long build, for a person")]
-fn tell(message: &str) {
+pub(crate) fn tell(message: &str) {
     eprintln!("gateway-modules-testkit: {message}");
 }
 

@@ -6,6 +6,7 @@ pub mod crds;
 #[cfg(feature = "testcontainers")]
 mod docker;
 pub(crate) mod files;
+pub(crate) mod inventory;
 pub(crate) mod kubeconfig;
 pub(crate) mod local;
 pub mod namespaces;

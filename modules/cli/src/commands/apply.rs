@@ -56,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Run {
             let reason = plane.target.selected.reason.to_string();
             let plane = plane.compiled;
             let Some(release) = &plane.compiled.release else { continue };
+            crate::needs::check(&args.cluster, &cluster, &plane).await?;
             let planned = cluster.plan_chosen(release, &reason, args.options.plan()).await?;
             let options = ApplyOptions::default()
                 .with_dry_run(args.dry_run)

@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Run {
     let plans = block_on(async {
         let mut plans = Vec::new();
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
+            crate::needs::check(&args.cluster, &cluster, &plane.compiled).await?;
             if let Some(release) = &plane.compiled.compiled.release {
                 let reason = plane.target.selected.reason.to_string();
                 plans.push(cluster.plan_chosen(release, &reason, args.options.plan()).await?);

@@ -1,0 +1,354 @@
+//! The Helm program. Versions 3 and 4 are spoken to alike.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::Command,
+};
+
+use crate::{Progress, error::InstallError};
+
+/// Which Helm, and how it reaches cluster and registries.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct HelmOptions {
+    /// The program; absent: `helm` on the PATH.
+    pub program: Option<PathBuf>,
+    /// Kubeconfig; absent: as Helm finds it.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    pub context: Option<String>,
+    /// Docker configuration with credentials of registries.
+    pub registry_config: Option<PathBuf>,
+    /// Authority of a registry's certificate.
+    pub ca_file: Option<PathBuf>,
+    /// The registry speaks no TLS.
+    pub plain_http: bool,
+}
+
+/// A Helm that can be used.
+#[derive(Clone, Debug)]
+pub struct Helm {
+    program: PathBuf,
+    options: HelmOptions,
+    /// Major version.
+    major: u32,
+}
+
+/// A release, as Helm tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HelmRelease {
+    /// `deployed`, `failed`, `pending-install`, …
+    pub(crate) status: String,
+    /// Number of the revision.
+    pub(crate) revision: u64,
+}
+
+struct Ran {
+    success: bool,
+    stdout: String,
+    stderr: String,
+}
+
+impl Helm {
+    /// Finds the program and looks at its version.
+    ///
+    /// # Errors
+    /// There is none, or it is another major version than those that are known.
+    pub async fn find(options: HelmOptions) -> Result<Self, InstallError> {
+        let program = options.program.clone().unwrap_or_else(|| PathBuf::from("helm"));
+        let missing = |reason: String| InstallError::NoHelm { program: program.clone(), reason };
+        let output = Command::new(&program)
+            .args(["version", "--template", "{{.Version}}"])
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(|error| missing(error.to_string()))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if !output.status.success() && text.is_empty() {
+            return Err(missing(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        // Helm 2 says `Client: v2.17.0…`; a build from source has no patch number.
+        let mut numbers = text.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u32>);
+        let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+            let found = if text.is_empty() { "of unknown version".to_owned() } else { text };
+            return Err(InstallError::HelmVersion { program, found });
+        };
+        if !matches!((major, minor), (3, 8..) | (4, _)) {
+            return Err(InstallError::HelmVersion { program, found: text });
+        }
+        Ok(Self { program, options, major })
+    }
+
+    fn command(&self, cluster: bool) -> Command {
+        let mut command = Command::new(&self.program);
+        command.stdin(Stdio::null()).env("NO_COLOR", "1");
+        if cluster {
+            if let Some(kubeconfig) = &self.options.kubeconfig {
+                command.arg("--kubeconfig").arg(kubeconfig);
+            }
+            if let Some(context) = &self.options.context {
+                command.arg("--kube-context").arg(context);
+            }
+        }
+        if let Some(path) = &self.options.registry_config {
+            command.arg("--registry-config").arg(path);
+        }
+        command
+    }
+
+    async fn run(
+        &self,
+        cluster: bool,
+        arguments: Vec<OsString>,
+        progress: Option<&Progress>,
+    ) -> Result<Ran, InstallError> {
+        let mut command = self.command(cluster);
+        command.args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        tracing::debug!(?arguments, "helm");
+        let missing =
+            |error: std::io::Error| InstallError::NoHelm { program: self.program.clone(), reason: error.to_string() };
+        let mut child = command.spawn().map_err(missing)?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr, status) = tokio::join!(collect(out, None), collect(err, progress), child.wait());
+        Ok(Ran { success: status.map_err(missing)?.success(), stdout, stderr })
+    }
+
+    /// Fetches a chart into a folder; gives the digest that a registry tells.
+    pub(crate) async fn pull(
+        &self,
+        chart: &str,
+        version: &str,
+        place: &Place,
+        folder: &Path,
+    ) -> Result<Option<String>, InstallError> {
+        let mut arguments: Vec<OsString> = vec!["pull".into()];
+        match place {
+            Place::Registry(registry) => arguments.push(format!("{}/{chart}", registry.trim_end_matches('/')).into()),
+            Place::Repository(url) => arguments.extend([chart.into(), "--repo".into(), url.into()]),
+        }
+        arguments.extend(["--version".into(), version.into(), "--destination".into(), folder.into()]);
+        if let Some(path) = &self.options.ca_file {
+            arguments.extend(["--ca-file".into(), path.into()]);
+        }
+        if self.options.plain_http {
+            arguments.push("--plain-http".into());
+        }
+        let ran = self.run(false, arguments, None).await?;
+        if ran.success {
+            let told = ran.stdout.lines().chain(ran.stderr.lines());
+            return Ok(told.filter_map(|line| line.trim().strip_prefix("Digest: ")).map(ToOwned::to_owned).next());
+        }
+        Err(not_pulled(chart, version, place.address(), &ran.stderr))
+    }
+
+    /// What a chart says about itself (`values`, `crds`, `chart`).
+    pub(crate) async fn show(&self, what: &str, chart: &Path) -> Result<String, InstallError> {
+        let ran = self.run(false, vec!["show".into(), what.into(), chart.into()], None).await?;
+        if ran.success {
+            return Ok(ran.stdout);
+        }
+        Err(InstallError::Unreadable { place: chart.display().to_string(), message: said(&ran.stderr) })
+    }
+
+    /// The objects that a chart makes of values, as YAML.
+    pub(crate) async fn template(&self, release: &Target<'_>, kubernetes: (u32, u32)) -> Result<String, InstallError> {
+        let mut arguments: Vec<OsString> = vec!["template".into(), release.name.into(), release.chart.into()];
+        arguments.extend(["--namespace".into(), release.namespace.into(), "--values".into(), release.values.into()]);
+        arguments.extend(["--include-crds".into(), "--kube-version".into(), format!("1.{}.0", kubernetes.1).into()]);
+        // What a chart asks the cluster for, so that it does not take Gateway API to be absent.
+        arguments.extend(["--api-versions".into(), "gateway.networking.k8s.io/v1/GatewayClass".into()]);
+        let ran = self.run(false, arguments, None).await?;
+        if ran.success {
+            return Ok(ran.stdout);
+        }
+        Err(InstallError::ValuesRefused { chart: release.name.to_owned(), message: said(&ran.stderr) })
+    }
+
+    /// A release; `None` when there is none of that name.
+    pub(crate) async fn status(&self, name: &str, namespace: &str) -> Result<Option<HelmRelease>, InstallError> {
+        let arguments = ["status", name, "--namespace", namespace, "--output", "json"].map(Into::into).to_vec();
+        let ran = self.run(true, arguments, None).await?;
+        if !ran.success {
+            if ran.stderr.contains("release: not found") {
+                return Ok(None);
+            }
+            return Err(failed(format!("looking for release {name} in {namespace}"), &ran.stderr));
+        }
+        let unreadable = || InstallError::Unreadable {
+            place: "helm status".to_owned(),
+            message: "no status of a release".to_owned(),
+        };
+        let status: Value = serde_json::from_str(&ran.stdout).map_err(|_| unreadable())?;
+        let text = status["info"]["status"].as_str().ok_or_else(unreadable)?;
+        if text == "uninstalled" {
+            return Ok(None);
+        }
+        Ok(Some(HelmRelease { status: text.to_owned(), revision: status["version"].as_u64().unwrap_or(1) }))
+    }
+
+    /// Values that a release was installed with.
+    pub(crate) async fn values(&self, name: &str, namespace: &str) -> Result<Value, InstallError> {
+        let arguments = ["get", "values", name, "--namespace", namespace, "--output", "json"].map(Into::into).to_vec();
+        let ran = self.run(true, arguments, None).await?;
+        if !ran.success {
+            return Err(failed(format!("reading the values of release {name}"), &ran.stderr));
+        }
+        Ok(serde_json::from_str(&ran.stdout).unwrap_or(Value::Null))
+    }
+
+    /// Installs or upgrades a release. Readiness is watched by who calls, not by Helm.
+    pub(crate) async fn upgrade(
+        &self,
+        release: &Target<'_>,
+        skip_crds: bool,
+        progress: &Progress,
+    ) -> Result<(), InstallError> {
+        let mut arguments: Vec<OsString> = vec!["upgrade".into(), release.name.into(), release.chart.into()];
+        arguments.extend(["--install".into(), "--namespace".into(), release.namespace.into()]);
+        // Values are always written whole: those of an earlier revision must not come back.
+        arguments.extend(["--reset-values".into(), "--values".into(), release.values.into()]);
+        arguments.extend(["--timeout".into(), "5m".into(), "--history-max".into(), "5".into()]);
+        if skip_crds {
+            arguments.push("--skip-crds".into());
+        }
+        let ran = self.run(true, arguments, Some(progress)).await?;
+        if ran.success {
+            return Ok(());
+        }
+        let message = said(&ran.stderr);
+        if message.contains("values don't meet the specifications of the schema") {
+            return Err(InstallError::ValuesRefused { chart: release.name.to_owned(), message });
+        }
+        if message.contains("invalid ownership metadata") {
+            return Err(InstallError::Refused(vec![crate::Refusal::new(
+                format!("release {} in {}", release.name, release.namespace),
+                message,
+                "objects of the chart were made by somebody else: remove them, or install the gateway as they were installed",
+            )]));
+        }
+        Err(failed(format!("installing release {} in {}", release.name, release.namespace), &ran.stderr))
+    }
+
+    /// Back to the revision before one that was interrupted.
+    pub(crate) async fn roll_back(&self, name: &str, namespace: &str, progress: &Progress) -> Result<(), InstallError> {
+        let arguments = ["rollback", name, "--namespace", namespace].map(Into::into).to_vec();
+        let ran = self.run(true, arguments, Some(progress)).await?;
+        if ran.success { Ok(()) } else { Err(failed(format!("rolling release {name} back"), &ran.stderr)) }
+    }
+
+    /// Removes a release; no error when it is not there.
+    pub(crate) async fn uninstall(&self, name: &str, namespace: &str, progress: &Progress) -> Result<(), InstallError> {
+        let arguments = ["uninstall", name, "--namespace", namespace, "--timeout", "5m"].map(Into::into).to_vec();
+        let ran = self.run(true, arguments, Some(progress)).await?;
+        if ran.success || ran.stderr.contains("not found") {
+            return Ok(());
+        }
+        Err(failed(format!("removing release {name} in {namespace}"), &ran.stderr))
+    }
+
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        format!("Helm {} ({})", self.major, self.program.display())
+    }
+}
+
+/// Where a chart is pulled from.
+pub(crate) enum Place {
+    Registry(String),
+    Repository(String),
+}
+
+impl Place {
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::Registry(address) | Self::Repository(address) => address,
+        }
+    }
+}
+
+/// A release that is to be.
+pub(crate) struct Target<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) chart: &'a Path,
+    pub(crate) values: &'a Path,
+}
+
+fn not_pulled(chart: &str, version: &str, place: &str, stderr: &str) -> InstallError {
+    let message = said(stderr);
+    let lower = message.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let (chart, place) = (chart.to_owned(), place.to_owned());
+    if says(&["401", "403", "unauthorized", "denied", "authentication required", "credential"]) {
+        return InstallError::Credentials { chart, place, message };
+    }
+    if says(&["not found", "404", "manifest unknown", "name unknown", "no chart version found"]) {
+        let next =
+            "see which versions there are, and name one with --version (of the gateway) or --chart-version".to_owned();
+        return InstallError::ChartNotFound { chart, version: version.to_owned(), place, message, next };
+    }
+    InstallError::Unreachable { chart, place, message }
+}
+
+fn failed(action: String, stderr: &str) -> InstallError {
+    let message = said(stderr);
+    let next = if message.contains("another operation") {
+        "another program changes the release: wait for it, then run this again"
+    } else if message.to_lowercase().contains("unreachable") || message.contains("connection refused") {
+        "see that the cluster answers (`kubectl version`), then run this again"
+    } else {
+        "mend what it says, then run this again: it goes on where it stopped"
+    };
+    InstallError::Failed { action, message, next: next.to_owned() }
+}
+
+/// What Helm says went wrong: its last error, without warnings.
+fn said(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.iter().position(|line| line.starts_with("Error: ")).unwrap_or(0);
+    let text = lines.get(from..).unwrap_or_default().join("\n");
+    text.strip_prefix("Error: ").unwrap_or(&text).to_owned()
+}
+
+async fn collect(stream: Option<impl AsyncRead + Unpin>, progress: Option<&Progress>) -> String {
+    let mut text = String::new();
+    let Some(stream) = stream else { return text };
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(progress) = progress
+            && !line.trim().is_empty()
+        {
+            progress(&format!("helm: {line}"));
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_registries_are_told_apart() {
+        let error = |text: &str| not_pulled("a", "1.0.0", "oci://registry.test", text).code();
+        assert_eq!(error("Error: failed to authorize: 401 Unauthorized"), "GWM0905");
+        assert_eq!(error("Error: registry.test/a:1.0.0: not found"), "GWM0904");
+        assert_eq!(error("Error: chart \"a\" matching 1.0.0 not found in https://charts.test index"), "GWM0904");
+        assert_eq!(error("Error: Get \"https://registry.test/\": dial tcp: connection refused"), "GWM0906");
+    }
+
+    #[test]
+    fn the_error_is_taken_from_among_warnings() {
+        assert_eq!(said("level=WARN msg=\"x\"\nError: a\nb\n"), "a\nb");
+        assert_eq!(said("killed"), "killed");
+    }
+}

@@ -1,0 +1,85 @@
+//! Value paths that are said to be verified are in the vendor's own values file, read from its public Go module.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+
+use gateway_module_cilium::Cilium;
+use gateway_module_istio::Istio;
+use gateway_module_kgateway::Kgateway;
+use gateway_module_kong::Kong;
+use gateway_module_nginx_gateway_fabric::NginxGatewayFabric;
+use gateway_module_traefik::Traefik;
+use gateway_modules_core::{
+    channel::Channel,
+    installation::{Installation, InstallationOptions, Known},
+    module::{GatewayModule, ModuleVersion},
+};
+use gateway_modules_testkit::go;
+use serde_json::Value;
+
+fn installation(module: &dyn GatewayModule, version: &str, options: &InstallationOptions) -> Installation {
+    module.installation(&ModuleVersion::new(version).unwrap(), options).unwrap()
+}
+
+#[test]
+fn verified_paths_are_in_the_vendors_values_files() {
+    let istio = go::module("istio.io/istio", "v0.0.0-20260827124520-eed52ebb66ad").unwrap();
+    let cilium = go::module("github.com/cilium/cilium", "v1.20.0").unwrap();
+    let options = InstallationOptions::default();
+    let mut seen = 0;
+    for (installation, file) in [
+        (
+            installation(&Istio::new(), "1.30", &options),
+            istio.join("manifests/charts/istio-control/istio-discovery/values.yaml"),
+        ),
+        (installation(&Cilium::new(), "1.20", &options), cilium.join("install/kubernetes/cilium/values.yaml")),
+    ] {
+        let defaults: Value = serde_saphyr::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let mut chart = installation.main_chart().unwrap().clone();
+        for value in &mut chart.values {
+            assert!(matches!(value.known, Known::Verified { .. }), "{}", value.path);
+            // Those that are only documented are looked for as well.
+            value.value = Some(Value::Null);
+            seen += 1;
+        }
+        assert_eq!(chart.unknown_paths(&defaults), Vec::<&str>::new(), "{}", file.display());
+        // The look itself finds what is not there.
+        chart.values[0].path = "no.such.value";
+        assert_eq!(chart.unknown_paths(&defaults), ["no.such.value"]);
+    }
+    assert!(seen >= 15, "{seen}");
+}
+
+#[test]
+fn all_modules_declare_a_whole_installation() {
+    let options = InstallationOptions::default()
+        .with_channel(Channel::Experimental)
+        .with_image_pull_secrets(vec!["mirror".to_owned()]);
+    let modules: [(&dyn GatewayModule, &str); 6] = [
+        (&Istio::new(), "1.30"),
+        (&Cilium::new(), "1.20"),
+        (&Kgateway::new(), "2.4"),
+        (&Kong::new(), "2.3"),
+        (&NginxGatewayFabric::new(), "2.6"),
+        (&Traefik::new(), "3.7"),
+    ];
+    for (module, version) in modules {
+        let name = module.metadata().name;
+        let installation = installation(module, version, &options);
+        assert!(installation.post_checks.len() >= 3, "{name}");
+        assert!(installation.namespaces().contains(module.metadata().default_namespace), "{name}");
+        if let Some(class) = module.metadata().default_class {
+            assert_eq!(installation.class.name(), class, "{name}");
+        }
+        let main = installation.main_chart().unwrap();
+        // What the module sets itself has the types that it documents.
+        for chart in &installation.charts {
+            assert_eq!(chart.value_errors(&chart.set_values()), [], "{name}");
+        }
+        assert!(main.set_values().to_string().contains("mirror"), "{name}: {}", main.set_values());
+        // A version that nobody knows is refused, and not guessed.
+        let unknown = module.installation(&ModuleVersion::new("0.1").unwrap(), &options).unwrap_err();
+        assert!(!unknown.next.is_empty(), "{name}");
+    }
+}

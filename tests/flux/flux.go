@@ -1,0 +1,4 @@
+// Package flux names the types whose definitions are generated.
+package flux
+
+import _ "github.com/fluxcd/helm-controller/api/v2"

@@ -1,0 +1,187 @@
+//! What comes out of Go modules: the Helm program, and the charts that vendors keep in theirs.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::control_plane::binaries::{cache_folder, tail, tell};
+
+/// Names a Helm program to use instead of building one.
+pub const HELM_VARIABLE: &str = "GATEWAY_MODULES_HELM";
+
+/// The version of Helm that the Go sources pin.
+pub const HELM_VERSION: &str = "4.3.1";
+
+/// Embedded, so that the published crate can build it too.
+const HELM: [(&str, &str); 2] =
+    [("go.mod", include_str!("../helm/go.mod")), ("go.sum", include_str!("../helm/go.sum"))];
+
+const REGISTRY_VERSION: &str = "3.1.2";
+const REGISTRY: [(&str, &str); 2] =
+    [("go.mod", include_str!("../registry/go.mod")), ("go.sum", include_str!("../registry/go.sum"))];
+
+/// The version of Flux's helm-controller.
+const FLUX_VERSION: &str = "1.6.5";
+const FLUX: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../flux/go.mod")),
+    ("go.sum", include_str!("../flux/go.sum")),
+    ("flux.go", include_str!("../flux/flux.go")),
+];
+
+/// The Helm program: the one that `GATEWAY_MODULES_HELM` names, else from the cache, else built from its Go module
+/// (three minutes on two cores, once). It blocks; any number of processes may call it at once.
+///
+/// # Errors
+/// When there is no Go tool chain or the build fails.
+pub fn helm() -> Result<PathBuf, Error> {
+    if let Some(program) = std::env::var_os(HELM_VARIABLE).filter(|program| !program.is_empty()) {
+        return Ok(program.into());
+    }
+    tool("helm", HELM_VERSION, "helm.sh/helm/v4/cmd/helm", &HELM)
+}
+
+/// The registry of the distribution project, for charts: from the cache, else built (two minutes on two cores, once).
+///
+/// # Errors
+/// As [`helm`].
+pub fn registry() -> Result<PathBuf, Error> {
+    tool("registry", REGISTRY_VERSION, "github.com/distribution/distribution/v3/cmd/registry", &REGISTRY)
+}
+
+/// The definition of Flux's HelmRelease as YAML, generated from its Go types: the module that holds the file is not to be had
+/// everywhere, that of its types is. Builds the generator the first time (a minute on two cores).
+///
+/// # Errors
+/// As [`helm`], or the generator fails.
+pub fn flux_helm_release() -> Result<String, Error> {
+    let generator = tool("controller-gen", FLUX_VERSION, "sigs.k8s.io/controller-tools/cmd/controller-gen", &FLUX)?;
+    let folder = generator.parent().unwrap_or(Path::new(".")).to_owned();
+    let made = folder.join("helmreleases.yaml");
+    if !made.is_file() {
+        let output = Command::new(&generator)
+            .args(["crd", "paths=github.com/fluxcd/helm-controller/api/v2", "output:stdout"])
+            .current_dir(folder.join("src"))
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOWORK", "off")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| Error::Spawn { program: generator.display().to_string(), source })?;
+        if !output.status.success() {
+            return Err(Error::GoBuild { folder, log: String::from_utf8_lossy(&output.stderr).into_owned() });
+        }
+        // Whole or not at all: another process may look.
+        let unfinished = folder.join(format!("unfinished-{}", std::process::id()));
+        fs::write(&unfinished, output.stdout).map_err(Error::io("write", &unfinished))?;
+        fs::rename(&unfinished, &made).map_err(Error::io("write", &made))?;
+    }
+    fs::read_to_string(&made).map_err(Error::io("read", &made))
+}
+
+/// The folder of a Go module in Go's own cache, downloaded when it is not there. It is read-only.
+///
+/// # Errors
+/// When there is no Go tool chain, or the module is not to be had.
+pub fn module(path: &str, version: &str) -> Result<PathBuf, Error> {
+    let output = Command::new("go")
+        .args(["mod", "download", "-json", &format!("{path}@{version}")])
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOWORK", "off")
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| Error::NoGo { source })?;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    match told["Dir"].as_str() {
+        Some(folder) if output.status.success() => Ok(PathBuf::from(folder)),
+        _ => Err(Error::GoModule {
+            module: format!("{path}@{version}"),
+            reason: told["Error"]
+                .as_str()
+                .map_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned(), ToOwned::to_owned),
+        }),
+    }
+}
+
+fn tool(name: &str, version: &str, package: &str, sources: &[(&str, &str)]) -> Result<PathBuf, Error> {
+    let folder = cache_folder()?.join(name).join(format!(
+        "{version}-{}-{}-{}",
+        fingerprint(sources),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    ));
+    let binary = folder.join(name);
+    if binary.is_file() {
+        return Ok(binary);
+    }
+    fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
+    let lock_path = folder.join("lock");
+    let lock = File::create(&lock_path).map_err(Error::io("open", &lock_path))?;
+    if lock.try_lock().is_err() {
+        tell(&format!("another process builds {name} ({}); waiting for it", folder.display()));
+        lock.lock().map_err(Error::io("lock", &lock_path))?;
+    }
+    // Another process may have built it while this one waited.
+    if !binary.is_file() {
+        build(name, version, package, sources, &folder, &binary)?;
+    }
+    Ok(binary)
+}
+
+fn build(
+    name: &str,
+    version: &str,
+    package: &str,
+    sources: &[(&str, &str)],
+    folder: &Path,
+    binary: &Path,
+) -> Result<(), Error> {
+    let place = folder.join("src");
+    fs::create_dir_all(&place).map_err(Error::io("make", &place))?;
+    for (file, text) in sources {
+        let path = place.join(file);
+        fs::write(&path, text).map_err(Error::io("write", &path))?;
+    }
+    let unfinished = folder.join("unfinished");
+    let log_path = folder.join("build.log");
+    let log = File::create(&log_path).map_err(Error::io("write", &log_path))?;
+    tell(&format!("building {name} {version} from source, once; a few minutes (log: {})", log_path.display()));
+    let start = Instant::now();
+    let status = Command::new("go")
+        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
+        .arg(&unfinished)
+        .arg(package)
+        .current_dir(&place)
+        // A caller's GOFLAGS must not change what is built.
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", "-buildvcs=false")
+        .env("GOWORK", "off")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(Error::io("write", &log_path))?)
+        .stderr(log)
+        .status()
+        .map_err(|source| Error::NoGo { source })?;
+    if !status.success() {
+        return Err(Error::GoBuild { folder: place, log: tail(&log_path) });
+    }
+    fs::rename(&unfinished, binary).map_err(Error::io("write", binary))?;
+    tell(&format!("built {name} in {} s: {}", start.elapsed().as_secs(), binary.display()));
+    Ok(())
+}
+
+/// The sources decide: an edited source must not run an old binary.
+fn fingerprint(sources: &[(&str, &str)]) -> String {
+    let mut hash = Sha256::new();
+    for (name, text) in sources {
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
