@@ -87,7 +87,8 @@ impl<'a> Bench<'a> {
             // The platform must name the class of such a gateway.
             documents.plane_mut()["spec"]["gateway"]["className"] = json!("contract");
         }
-        if !self.parameters.is_empty() {
+        let own = documents.plane().pointer("/spec/gateway/parameters").is_some();
+        if !self.parameters.is_empty() && !own {
             documents.plane_mut()["spec"]["gateway"]["parameters"] = Value::Object(self.parameters.clone());
         }
         documents

@@ -30,8 +30,8 @@ impl<'a> Draft<'a> {
             "type": "ExtensionRef",
             "extensionRef": { "group": CONFIGURATION, "kind": "KongPlugin", "name": object_name },
         });
-        let edit = self.mapping.edit(RouteEdit::Filter { kind, filter });
-        Plugin { handle, edit }
+        self.mapping.edit(RouteEdit::Filter { kind, filter });
+        Plugin { handle }
     }
 
     /// A field is in a plugin with its full meaning.
@@ -60,17 +60,15 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// A plugin and the filter that names it.
+/// A plugin; a filter of the route names it.
 #[derive(Clone, Copy)]
 pub(crate) struct Plugin {
     handle: ObjectHandle,
-    edit: usize,
 }
 
 impl Plugin {
     fn at(self, pointer: &str) -> Vec<Citation> {
-        let filter = Citation::Edit { index: self.edit, pointer: "/extensionRef/name".to_owned() };
-        vec![self.handle.at(format!("/config{pointer}")), filter]
+        vec![self.handle.at(format!("/config{pointer}"))]
     }
 }
 

@@ -55,9 +55,9 @@ pub(super) fn map(job: Job<'_>, scope: &BackendScope, mapping: &mut Mapping) {
     let object = Object::new(&KONG_UPSTREAM_POLICY, Some(&scope.namespace), &name).with_spec(spec);
     let handle = mapping.object(object, kinds);
     let reason = "Kong finds the policy of a Service by it";
-    let annotation = annotate(mapping, scope, "konghq.com/upstream-policy", name, reason, &first);
+    annotate(mapping, scope, "konghq.com/upstream-policy", name, reason, &first);
     for Pending(field, difference, pointer) in pending {
-        let citations = vec![handle.at(format!("/spec{pointer}")), annotation.clone()];
+        let citations = vec![handle.at(format!("/spec{pointer}"))];
         match difference {
             Some(difference) => approximate(mapping, field, difference, citations),
             None => mapping.exact(field, citations),
