@@ -45,6 +45,7 @@ struct Cell<'a> {
     parameters: Map<String, Value>,
     emitted: Vec<Form>,
     isolated: bool,
+    inside_only: bool,
 }
 
 #[derive(Default)]
@@ -261,8 +262,9 @@ fn generated_intents() {
                     .map(|(_, form)| form.clone())
                     .collect();
                 let isolated = bench.capabilities().has(&project::GATEWAY_ISOLATION_ADDRESS);
+                let inside_only = bench.capabilities().has(&project::GATEWAY_EXPOSURE_CLUSTER);
                 let name = format!("{name} {version} {channel}");
-                cells.push(Cell { name, bench, parameters: parameters.clone(), emitted, isolated });
+                cells.push(Cell { name, bench, parameters: parameters.clone(), emitted, isolated, inside_only });
             }
         }
     }
@@ -309,6 +311,7 @@ fn run_shard(shard: u8, cases: u32, cells: &[Cell<'_>], all: &[Form]) -> (Counts
             class: cell.bench.module.metadata().default_class.is_none(),
             parameters: &cell.parameters,
             isolated: cell.isolated,
+            inside_only: cell.inside_only,
         };
         let documents = case.documents(&choice);
         let mut counts = counts.borrow_mut();

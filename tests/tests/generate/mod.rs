@@ -145,6 +145,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) parameters: &'a Map<String, Value>,
     /// Whether the gateway keeps the Gateways of a plane apart.
     pub(crate) isolated: bool,
+    /// Whether a Gateway can be reachable from inside the cluster only, as one is that is not `external`.
+    pub(crate) inside_only: bool,
 }
 
 impl Choice<'_> {
@@ -214,6 +216,9 @@ impl Plane {
                 (*name).to_owned(),
                 json!({ "namespace": "gateways", "domain": domain, "hostnameStyle": style, "listeners": listeners }),
             );
+            if !choice.inside_only {
+                visibilities[*name]["exposure"] = "Public".into();
+            }
         }
         let fits = |form: &Form| self.https || form.kind != PolicyKind::ClientCertificate;
         let mut spec = json!({
