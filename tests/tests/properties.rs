@@ -11,7 +11,7 @@ use std::{
 };
 
 use gateway_modules::core::{
-    capability::names::project,
+    capability::{Capabilities, names::project},
     channel::Channel,
     compile::{Compiled, Role},
     diagnostic::Severity,
@@ -46,6 +46,7 @@ struct Cell<'a> {
     emitted: Vec<Form>,
     isolated: bool,
     inside_only: bool,
+    capabilities: Capabilities,
 }
 
 #[derive(Default)]
@@ -262,9 +263,18 @@ fn generated_intents() {
                     .map(|(_, form)| form.clone())
                     .collect();
                 let isolated = bench.capabilities().has(&project::GATEWAY_ISOLATION_ADDRESS);
-                let inside_only = bench.capabilities().has(&project::GATEWAY_EXPOSURE_CLUSTER);
+                let capabilities = bench.capabilities();
+                let inside_only = capabilities.has(&project::GATEWAY_EXPOSURE_CLUSTER);
                 let name = format!("{name} {version} {channel}");
-                cells.push(Cell { name, bench, parameters: parameters.clone(), emitted, isolated, inside_only });
+                cells.push(Cell {
+                    name,
+                    bench,
+                    parameters: parameters.clone(),
+                    emitted,
+                    isolated,
+                    inside_only,
+                    capabilities,
+                });
             }
         }
     }
@@ -312,6 +322,7 @@ fn run_shard(shard: u8, cases: u32, cells: &[Cell<'_>], all: &[Form]) -> (Counts
             parameters: &cell.parameters,
             isolated: cell.isolated,
             inside_only: cell.inside_only,
+            capabilities: &cell.capabilities,
         };
         let documents = case.documents(&choice);
         let mut counts = counts.borrow_mut();

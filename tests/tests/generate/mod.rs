@@ -1,6 +1,12 @@
 //! Intents for the property tests: data planes, components, endpoints of all types, rules, policies on all layers.
 
-use gateway_modules::core::intent::policies::PolicyKind;
+use gateway_modules::core::{
+    capability::{
+        Capabilities, CapabilityName,
+        names::{gateway_api, project},
+    },
+    intent::policies::PolicyKind,
+};
 use gateway_modules_testkit::samples;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -51,6 +57,8 @@ struct Component {
 
 #[derive(Clone, Debug)]
 struct Endpoint {
+    /// Whatever the gateway has; else what it has.
+    any: bool,
     kind: usize,
     visibilities: usize,
     base_path: bool,
@@ -61,6 +69,8 @@ struct Endpoint {
 
 #[derive(Clone, Debug)]
 struct Rule {
+    /// Whatever the gateway has; else what it has.
+    any: bool,
     matcher: usize,
     split: bool,
     policies: Vec<Pick>,
@@ -87,7 +97,12 @@ fn picks(most: usize) -> impl Strategy<Value = Vec<Pick>> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let rarely = prop_oneof![3 => picks(0), 1 => picks(1)];
-    (0..9_usize, weighted(20), rarely).prop_map(|(matcher, split, policies)| Rule { matcher, split, policies })
+    (weighted(5), 0..9_usize, weighted(20), rarely).prop_map(|(any, matcher, split, policies)| Rule {
+        any,
+        matcher,
+        split,
+        policies,
+    })
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
@@ -95,8 +110,9 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     let visibilities = prop_oneof![4 => Just(1_usize), 1 => Just(2), 1 => Just(3)];
     let rules = prop_oneof![2 => prop::collection::vec(rule(), 0..=0), 2 => prop::collection::vec(rule(), 1..=4)];
     let policies = prop_oneof![2 => picks(1), 2 => picks(2), 1 => picks(4)];
-    (kind, visibilities, weighted(30), weighted(50), rules, policies).prop_map(
-        |(kind, visibilities, base_path, hostname, rules, policies)| Endpoint {
+    (weighted(5), kind, visibilities, weighted(30), weighted(50), rules, policies).prop_map(
+        |(any, kind, visibilities, base_path, hostname, rules, policies)| Endpoint {
+            any,
             kind,
             visibilities,
             base_path,
@@ -122,7 +138,7 @@ pub(crate) fn cases(benches: usize) -> impl Strategy<Value = Case> {
         .boxed();
     let endpoints =
         prop_oneof![3 => prop::collection::vec(endpoint(), 1..=1), 1 => prop::collection::vec(endpoint(), 2..=3)];
-    let component = (0..4_usize, 0..2_usize, endpoints).prop_map(|(namespace, plane, endpoints)| Component {
+    let component = (0..6_usize, 0..2_usize, endpoints).prop_map(|(namespace, plane, endpoints)| Component {
         namespace,
         plane,
         endpoints,
@@ -147,9 +163,43 @@ pub(crate) struct Choice<'a> {
     pub(crate) isolated: bool,
     /// Whether a Gateway can be reachable from inside the cluster only, as one is that is not `external`.
     pub(crate) inside_only: bool,
+    pub(crate) capabilities: &'a Capabilities,
+}
+
+/// What each type of endpoint needs of a gateway.
+fn needs(kind: usize) -> Vec<CapabilityName> {
+    match kind {
+        1 => vec![gateway_api::HTTP_ROUTE_BACKEND_PROTOCOL_WEB_SOCKET],
+        3 => vec![gateway_api::GRPC_ROUTE],
+        4 => vec![gateway_api::TLS_ROUTE, project::LISTENER_TLS],
+        5 => vec![gateway_api::TCP_ROUTE, project::LISTENER_TCP],
+        6 => vec![gateway_api::UDP_ROUTE, project::LISTENER_UDP],
+        _ => Vec::new(),
+    }
 }
 
 impl Choice<'_> {
+    fn has(&self, needed: &[CapabilityName]) -> bool {
+        needed.iter().all(|name| self.capabilities.has(name))
+    }
+
+    /// The type of an endpoint: HTTP where the gateway has not what it would be.
+    fn kind(&self, endpoint: &Endpoint) -> usize {
+        if endpoint.any || self.has(&needs(endpoint.kind)) { endpoint.kind } else { 0 }
+    }
+
+    /// How a rule matches: by a prefix where the gateway has not how it would.
+    fn matcher(&self, rule: &Rule) -> usize {
+        let has = match rule.matcher {
+            3 => self.has(&[gateway_api::HTTP_ROUTE_METHOD_MATCHING]),
+            // No feature stands for headers alone; who matches no methods is found to fail at these too (Kong 2.2).
+            4 => self.has(&[gateway_api::HTTP_ROUTE_METHOD_MATCHING]),
+            5 => self.has(&[gateway_api::HTTP_ROUTE_QUERY_PARAM_MATCHING]),
+            _ => true,
+        };
+        if rule.any || has { rule.matcher } else { 6 }
+    }
+
     fn policies(&self, picks: &[Pick], fits: impl Fn(&Form) -> bool) -> Value {
         let mut policies = Map::new();
         for pick in picks {
@@ -173,7 +223,7 @@ impl Case {
     pub(crate) fn documents(&self, choice: &Choice<'_>) -> Vec<Value> {
         let types = |plane: usize| -> Vec<usize> {
             let served = self.components.iter().filter(|component| component.plane % self.planes.len() == plane);
-            served.flat_map(|component| component.endpoints.iter().map(|endpoint| endpoint.kind)).collect()
+            served.flat_map(|component| component.endpoints.iter().map(|endpoint| choice.kind(endpoint))).collect()
         };
         let planes = self.planes.iter().enumerate();
         let mut documents: Vec<Value> =
@@ -201,7 +251,7 @@ impl Plane {
                 json!({ "name": "http", "protocol": "HTTP", "port": 80 })
             }];
             for (kind, listener) in [
-                (4, json!({ "name": "tls", "protocol": "TLS", "port": 8443, "tls": { "mode": "Passthrough" } })),
+                (4, json!({ "name": "tls", "protocol": "TLS", "port": 9443, "tls": { "mode": "Passthrough" } })),
                 (5, json!({ "name": "tcp", "protocol": "TCP", "port": 5432 })),
                 (6, json!({ "name": "udp", "protocol": "UDP", "port": 53 })),
             ] {
@@ -251,7 +301,7 @@ impl Component {
             .map(|(number, endpoint)| endpoint.value(number, index, plane, case, choice))
             .collect();
         // More often than not where the services of the samples are, which an installation may have to know by name.
-        let namespace = ["shop", "shop", "a", "a-b"][self.namespace % 4];
+        let namespace = ["shop", "shop", "shop", "shop", "a", "a-b"][self.namespace % 6];
         json!({
             "apiVersion": "gatewaymodules.dev/v1alpha1",
             "kind": "Component",
@@ -263,15 +313,18 @@ impl Component {
 
 impl Endpoint {
     fn value(&self, number: usize, component: usize, plane: usize, case: &Case, choice: &Choice<'_>) -> Value {
-        let kind = ["HTTP", "WebSocket", "GraphQL", "GRPC", "TLS", "TCP", "UDP"][self.kind];
+        let kind = ["HTTP", "WebSocket", "GraphQL", "GRPC", "TLS", "TCP", "UDP"][choice.kind(self)];
+        let number_of_kind = choice.kind(self);
         let plane = &case.planes[plane];
         let there = if choice.isolated { plane.visibilities } else { 1 };
         let visibilities: Vec<&str> = VISIBILITIES.iter().copied().take(self.visibilities.min(there)).collect();
         let single = case.endpoints() == 1 && self.rules.is_empty();
-        let http = self.kind < 3;
+        let http = number_of_kind < 3;
         let fits = |form: &Form| {
+            // Not every gateway verifies the backends of GRPCRoutes.
+            let grpc = form.kind.is_security() && (self.any || form.kind != PolicyKind::BackendTls);
             let listener = plane.https || form.kind != PolicyKind::ClientCertificate;
-            (http || (self.kind == 3 && form.kind.is_security())) && listener && (single || !of_a_gateway(form))
+            (http || (number_of_kind == 3 && grpc)) && listener && (single || !of_a_gateway(form))
         };
         let mut endpoint = json!({
             "name": format!("e{number}"),
@@ -284,7 +337,7 @@ impl Endpoint {
         if self.base_path && http {
             endpoint["basePath"] = "/base".into();
         }
-        if self.hostname && self.kind < 5 {
+        if self.hostname && number_of_kind < 5 {
             endpoint["hostnames"] = json!([format!("e{number}-c{component}.example.org")]);
         }
         if http && !self.rules.is_empty() {
@@ -298,7 +351,7 @@ impl Endpoint {
 impl Rule {
     fn value(&self, at: usize, choice: &Choice<'_>, fits: &dyn Fn(&Form) -> bool) -> Value {
         let path = |kind: &str, path: String| json!({ "path": { kind: path } });
-        let matches = match self.matcher {
+        let matches = match choice.matcher(self) {
             0 => vec![],
             1 => vec![path("exact", format!("/x{at}"))],
             2 => vec![path("prefix", format!("/p{at}")), path("prefix", format!("/q{at}"))],
