@@ -4,6 +4,43 @@ use gateway_modules::core::{cluster::Health, intent::status::Condition};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+/// All conditions: type, kind of the object (empty: both), what `True` means, and what else there is to know.
+pub const CONDITIONS: &[(&str, &str, &str, &str)] = &[
+    ("Resolved", "", "the intent can be read, and all that it refers to is known", ""),
+    (
+        "Accepted",
+        "",
+        "every field has its effect, or a difference that was accepted by name",
+        "of a plane also `True` with reason `ComponentsRefused`",
+    ),
+    (
+        "Programmed",
+        "",
+        "the gateway's controller says that it is in force",
+        "`Blocked`: waits for an acknowledgement, and is closed; `Unknown`: nobody has said anything yet",
+    ),
+    ("Ready", "", "all of the three above", "probe and alert on this one"),
+    (
+        "Degraded",
+        "DataPlane",
+        "the chosen GatewayClass is gone, another controller's, or not accepted",
+        "nothing is pruned, nothing moves",
+    ),
+    ("SwitchAvailable", "DataPlane", "another gateway is installed", "nothing moves by itself"),
+    (
+        "Discovered",
+        "DataPlane",
+        "all that is installed could be read",
+        "`False` names the missing right and what follows",
+    ),
+    (
+        "Drifted",
+        "DataPlane",
+        "somebody has changed by hand what was applied, and it is left so",
+        "`False` with reason `Repaired` names what was taken back last",
+    ),
+];
+
 /// A condition without its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {

@@ -7,6 +7,7 @@ use gateway_modules::{
     core::{
         diagnostic::{Category, Diagnostic, Severity},
         intent::{Component, DataPlane, DataPlanePicker, Intent, check::check},
+        object::GroupVersionKind,
     },
 };
 
@@ -46,6 +47,17 @@ pub(crate) struct Isolated {
     pub(crate) refusals: BTreeMap<String, Refusal>,
 }
 
+impl Isolated {
+    /// What policies need of the gateway's installation. Its values are not the controller's to read, so this is told and not
+    /// looked up.
+    pub(crate) fn requirements(&self) -> impl Iterator<Item = String> {
+        let requires = self.plane.compiled.release.iter().flat_map(|release| &release.requires);
+        requires.map(|one| {
+            format!("the installation must have {}: {} ({}); that is not looked up", one.setting, one.value, one.reason)
+        })
+    }
+}
+
 /// Why a plane cannot be served at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlaneRefusal {
@@ -68,13 +80,18 @@ fn narrowed(component: &Component, plane: &DataPlane) -> Component {
     component
 }
 
-/// Compiles a plane, leaving out or setting back one component after the other until the rest can be served.
+/// Whether the cluster serves a kind.
+pub(crate) type Serves<'a> = dyn Fn(&GroupVersionKind) -> bool + Sync + 'a;
+
+/// Compiles a plane, leaving out or setting back one component after the other until the rest can be served. A component that
+/// needs a kind that the cluster does not serve is one of them: without its policies its routes must not stay.
 pub(crate) fn compile(
     plane: &DataPlane,
     mut candidates: Vec<Candidate>,
     registry: &Registry,
     target: &Target,
     crds: &InstalledCrds,
+    serves: &Serves<'_>,
 ) -> Result<Isolated, PlaneRefusal> {
     let mut refusals: BTreeMap<String, Refusal> = BTreeMap::new();
     let targets = BTreeMap::from([(plane.metadata.name.to_string(), target.clone())]);
@@ -85,6 +102,13 @@ pub(crate) fn compile(
         };
         let (compiled, errors) = attempt(&intent, registry, &targets, crds);
         if let Some(compiled) = compiled {
+            let mut changed = false;
+            for (name, message) in unserved(&compiled, serves) {
+                changed |= set_back(&mut candidates, &mut refusals, name, true, message);
+            }
+            if changed {
+                continue;
+            }
             return Ok(Isolated { plane: compiled, refusals });
         }
         let mut blamed: BTreeMap<String, Vec<&Diagnostic>> = BTreeMap::new();
@@ -97,25 +121,55 @@ pub(crate) fn compile(
             return Err(PlaneRefusal { refused: are_refusals(errors.iter()), message: message(errors.iter()) });
         }
         for (name, errors) in blamed {
-            let Some(index) = candidates.iter().position(|candidate| key(&candidate.component) == name) else {
-                continue;
-            };
-            let fallback = candidates[index].fallback.take();
-            let served = fallback.is_some();
-            match fallback {
-                Some(component) => {
-                    candidates[index].component = component;
-                    candidates[index].incumbent = true;
-                }
-                None => drop(candidates.remove(index)),
-            }
-            refusals.entry(name).and_modify(|refusal| refusal.fallback = served).or_insert_with(|| Refusal {
-                refused: are_refusals(errors.iter().copied()),
-                message: message(errors.iter().copied()),
-                fallback: served,
-            });
+            let (refused, message) = (are_refusals(errors.iter().copied()), message(errors.iter().copied()));
+            set_back(&mut candidates, &mut refusals, name, refused, message);
         }
     }
+}
+
+/// A component goes back to what was accepted last, or is left out; false when it is not there.
+fn set_back(
+    candidates: &mut Vec<Candidate>,
+    refusals: &mut BTreeMap<String, Refusal>,
+    name: String,
+    refused: bool,
+    message: String,
+) -> bool {
+    let Some(index) = candidates.iter().position(|candidate| key(&candidate.component) == name) else { return false };
+    let fallback = candidates[index].fallback.take();
+    let served = fallback.is_some();
+    match fallback {
+        Some(component) => {
+            candidates[index].component = component;
+            candidates[index].incumbent = true;
+        }
+        None => drop(candidates.remove(index)),
+    }
+    refusals.entry(name).and_modify(|refusal| refusal.fallback = served).or_insert_with(|| Refusal {
+        refused,
+        message,
+        fallback: served,
+    });
+    true
+}
+
+/// The components that need kinds that the cluster does not serve, with the reason. What the plane itself needs is not
+/// theirs, and is told when it is applied.
+fn unserved(plane: &CompiledPlane, serves: &Serves<'_>) -> BTreeMap<String, String> {
+    let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for entry in plane.compiled.release.iter().flat_map(|release| &release.objects) {
+        let kind = entry.object.kind();
+        if !entry.owners.is_empty() && !serves(&kind) {
+            for owner in &entry.owners {
+                missing.entry(owner.clone()).or_default().insert(kind.to_string());
+            }
+        }
+    }
+    let words = |kinds: BTreeSet<String>| {
+        let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+        format!("the cluster does not serve {kinds}: install the CustomResourceDefinitions of the gateway")
+    };
+    missing.into_iter().map(|(owner, kinds)| (owner, words(kinds))).collect()
 }
 
 fn attempt(
@@ -183,8 +237,12 @@ mod tests {
     use gateway_modules::core::{channel::Channel, intent::load::load_str, module::ClassesRead};
 
     fn intent(text: &str) -> Intent {
+        intent_on("{module: kgateway}", text)
+    }
+
+    fn intent_on(gateway: &str, text: &str) -> Intent {
         let documents = format!(
-            "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: {{name: main}}\nspec: {{gateway: {{module: kgateway}}}}\n{text}"
+            "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: {{name: main}}\nspec: {{gateway: {gateway}}}\n{text}"
         );
         gateway_modules::core::intent::load::Loader::new()
             .text("t.yaml", &documents)
@@ -210,6 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn what_policies_need_of_the_installation_is_told() {
+        let registry = gateway_modules::registry().unwrap_or_else(|error| panic!("{error}"));
+        let logged =
+            "[a.example.com], accept: [access-log/installation-format], policies: {accessLog: {format: {json: {}}}}";
+        let text = component("a", "a.example.com").replace("[a.example.com]", logged);
+        let intent = intent_on("{module: traefik, parameters: {accessLog: true}}", &text);
+        let none = ClassesRead::Read(Vec::new());
+        let target = Target::choose(&registry, &none, &intent.data_planes[0].spec.gateway, None);
+        let target = target.unwrap_or_else(|error| panic!("{error}"));
+        let crds = InstalledCrds::assumed(Channel::Standard);
+        let isolated = compile(&intent.data_planes[0], candidates(&intent), &registry, &target, &crds, &|_| true);
+        let isolated = isolated.unwrap_or_else(|refusal| panic!("{}", refusal.message));
+        assert!(isolated.refusals.is_empty(), "{:#?}", isolated.refusals);
+        let told: Vec<String> = isolated.requirements().collect();
+        assert!(told.iter().any(|line| line.contains("logs.access")), "{told:#?}");
+    }
+
+    #[test]
     fn who_came_last_loses_the_host_and_goes_back_to_what_it_had() {
         let registry = gateway_modules::registry().unwrap_or_else(|error| panic!("{error}"));
         let crds = InstalledCrds::assumed(Channel::Standard);
@@ -220,14 +296,14 @@ mod tests {
         let target = target.unwrap_or_else(|error| panic!("{error}"));
         let mut all = candidates(&intent);
         all[1].incumbent = true;
-        let result = compile(&intent.data_planes[0], all.clone(), &registry, &target, &crds);
+        let result = compile(&intent.data_planes[0], all.clone(), &registry, &target, &crds, &|_| true);
         let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!(isolated.refusals.keys().collect::<Vec<_>>(), ["shop/a"], "{:?}", isolated.refusals);
         assert!(!isolated.refusals["shop/a"].fallback);
 
         let before = load_str("t.yaml", &component("a", "two.example.com")).unwrap_or_else(|error| panic!("{error}"));
         all[0].fallback = before.intent.components.first().cloned();
-        let result = compile(&intent.data_planes[0], all, &registry, &target, &crds);
+        let result = compile(&intent.data_planes[0], all, &registry, &target, &crds, &|_| true);
         let isolated = result.unwrap_or_else(|error| panic!("{error:?}"));
         assert!(isolated.refusals["shop/a"].fallback);
         assert_eq!(isolated.plane.plane.routes.len(), 2);

@@ -4,19 +4,35 @@
 //! whole controller: watches, work queue, leader election, metrics. Both go the way of `gwm apply`, with the same ApplySet.
 
 mod conditions;
+mod drift;
+pub mod events;
 mod http;
 mod isolate;
+mod kubeconfig;
+mod lease;
+mod life;
 mod metrics;
+mod options;
 pub mod rbac;
 mod reconcile;
+mod remote;
+mod rights;
 mod run;
+mod site;
+mod snapshot;
 mod status;
 mod stored;
+mod tell;
+mod watches;
 
 pub use self::{
+    conditions::CONDITIONS,
+    lease::LeaseOptions,
     metrics::Metrics,
-    reconcile::{Outcome, ReconcileError, Reconciler, ReconcilerOptions, Snapshot},
-    run::{ControllerError, ControllerOptions, LeaseOptions, run},
+    options::{Outcome, ReconcileError, ReconcilerOptions},
+    reconcile::Reconciler,
+    run::{ControllerError, ControllerOptions, run},
+    snapshot::Snapshot,
 };
 
 /// Finalizer of a DataPlane. A Component has none, so that no namespace ever waits for the controller.

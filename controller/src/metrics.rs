@@ -19,6 +19,8 @@ pub struct Metrics {
     writes: Counter,
     refused: Family<Labels, Gauge>,
     ready: Family<Labels, Gauge>,
+    drifted: Family<Labels, Gauge>,
+    repaired: Family<Labels, Counter>,
     leader: Gauge<i64>,
     last_success: Family<Labels, Gauge<f64, AtomicU64>>,
 }
@@ -31,6 +33,8 @@ impl Default for Metrics {
         let writes = Counter::default();
         let refused = Family::<Labels, Gauge>::default();
         let ready = Family::<Labels, Gauge>::default();
+        let drifted = Family::<Labels, Gauge>::default();
+        let repaired = Family::<Labels, Counter>::default();
         let leader = Gauge::<i64>::default();
         let last_success = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         registry.register("reconciliations", "Reconciliations of data planes, by result", reconciliations.clone());
@@ -38,13 +42,23 @@ impl Default for Metrics {
         registry.register("writes", "Writes that changed an object, deletions included", writes.clone());
         registry.register("components_refused", "Components that are not served as they are written", refused.clone());
         registry.register("data_plane_ready", "1 when the data plane is ready", ready.clone());
+        registry.register(
+            "drifted_objects",
+            "Objects that somebody has changed by hand, and that are left so",
+            drifted.clone(),
+        );
+        registry.register(
+            "drift_repaired",
+            "Objects that somebody had changed by hand, and that were repaired",
+            repaired.clone(),
+        );
         registry.register("leader", "1 on the instance that works", leader.clone());
         registry.register(
             "last_success_timestamp_seconds",
-            "When the data plane was last reconciled without an error",
+            "When the data plane was last found, or brought, as it is written",
             last_success.clone(),
         );
-        Self { registry, reconciliations, duration, writes, refused, ready, leader, last_success }
+        Self { registry, reconciliations, duration, writes, refused, ready, drifted, repaired, leader, last_success }
     }
 }
 
@@ -64,23 +78,46 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
-    pub(crate) fn state(&self, plane: &str, ready: bool, refused: usize, writes: usize) {
+    /// What a pass over a plane has found. `refused` is absent when the components could not be judged: the last number stays.
+    pub(crate) fn state(&self, plane: &str, ready: bool, refused: Option<usize>, success: bool) {
         let labels = vec![("data_plane".to_owned(), plane.to_owned())];
         self.ready.get_or_create(&labels).set(i64::from(ready));
-        self.refused.get_or_create(&labels).set(i64::try_from(refused).unwrap_or(i64::MAX));
+        if let Some(refused) = refused {
+            self.refused.get_or_create(&labels).set(i64::try_from(refused).unwrap_or(i64::MAX));
+        }
+        if success {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            self.last_success.get_or_create(&labels).set(now.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn drift(&self, plane: &str, left: usize, repaired: usize) {
+        let labels = vec![("data_plane".to_owned(), plane.to_owned())];
+        self.drifted.get_or_create(&labels).set(i64::try_from(left).unwrap_or(i64::MAX));
+        self.repaired.get_or_create(&labels).inc_by(repaired as u64);
+    }
+
+    pub(crate) fn wrote(&self, writes: usize) {
         self.writes.inc_by(writes as u64);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.last_success.get_or_create(&labels).set(now.as_secs_f64());
     }
 
     pub(crate) fn forget(&self, plane: &str) {
         let labels = vec![("data_plane".to_owned(), plane.to_owned())];
         self.ready.remove(&labels);
         self.refused.remove(&labels);
+        self.drifted.remove(&labels);
+        self.repaired.remove(&labels);
         self.last_success.remove(&labels);
     }
 
     pub(crate) fn lead(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+        if !leads {
+            // Another instance knows how the planes are.
+            self.ready.clear();
+            self.refused.clear();
+            self.drifted.clear();
+            self.last_success.clear();
+        }
     }
 }

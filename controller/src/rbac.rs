@@ -4,53 +4,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-/// Kinds that the core itself writes, whatever the module.
-const OF_CORE: &[(&str, &str)] = &[
-    ("gateway.networking.k8s.io", "Gateway"),
-    ("gateway.networking.k8s.io", "GatewayClass"),
-    ("gateway.networking.k8s.io", "HTTPRoute"),
-    ("gateway.networking.k8s.io", "GRPCRoute"),
-    ("gateway.networking.k8s.io", "TLSRoute"),
-    ("gateway.networking.k8s.io", "TCPRoute"),
-    ("gateway.networking.k8s.io", "UDPRoute"),
-    ("gateway.networking.k8s.io", "ReferenceGrant"),
-    ("gateway.networking.k8s.io", "BackendTLSPolicy"),
-];
-
 /// Rules of the ClusterRole of a controller whose modules emit these kinds (group and kind).
 pub fn cluster_rules(emitted: &BTreeSet<(String, String)>) -> Vec<Value> {
     let mut rules = vec![
-        json!({ "apiGroups": ["gatewaymodules.dev"], "resources": ["components", "dataplanes"], "verbs": ["get", "list", "watch"] }),
+        json!({ "apiGroups": ["gatewaymodules.dev"], "resources": ["components", "dataplanes"], "verbs": ["list", "watch"] }),
         // The finalizer.
         json!({ "apiGroups": ["gatewaymodules.dev"], "resources": ["dataplanes"], "verbs": ["patch"] }),
         json!({ "apiGroups": ["gatewaymodules.dev"], "resources": ["components/status", "dataplanes/status"], "verbs": ["patch"] }),
         // Channel and versions of Gateway API.
-        json!({ "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["get", "list"] }),
+        json!({ "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["list", "watch"] }),
         // The version of a gateway's controller, by its image.
         json!({ "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list"] }),
-        // Contributions (`appProtocol`); a Service is never created or deleted.
-        json!({ "apiGroups": [""], "resources": ["services"], "verbs": ["get", "patch"] }),
-        // Credentials in the form that the gateway reads are derived from the teams' Secrets.
-        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete", "get", "list", "patch"] }),
+        // Events on the intents; those on DataPlanes are in the namespace `default`.
+        json!({ "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] }),
     ];
     let mut groups: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let own = emitted.iter().map(|(group, kind)| (group.as_str(), kind.as_str()));
-    for (group, kind) in own.chain(OF_CORE.iter().copied()).filter(|(_, kind)| !matches!(*kind, "Secret" | "Service")) {
+    for (group, kind) in own.filter(|(_, kind)| !matches!(*kind, "Secret" | "Service")) {
         groups.entry(group).or_default().insert(plural(kind));
     }
     for (group, resources) in groups {
         let verbs = ["create", "delete", "get", "list", "patch", "watch"];
         rules.push(json!({ "apiGroups": [group], "resources": resources, "verbs": verbs }));
     }
+    rules.extend([
+        // Contributions (`appProtocol`); a Service is never created or deleted.
+        json!({ "apiGroups": [""], "resources": ["services"], "verbs": ["get", "patch"] }),
+        // Credentials in the form that the gateway reads are derived from the teams' Secrets.
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "delete", "get", "list", "patch"] }),
+    ]);
     rules
 }
 
 /// Rules of the Role in the namespace of the records: what was applied, who applies, who leads.
 pub fn record_rules() -> Vec<Value> {
-    let verbs = ["create", "delete", "get", "list", "patch", "update"];
     vec![
-        json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": verbs }),
-        json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"] }),
+        json!({ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete", "get", "list", "update"] }),
+        // Kubeconfigs of other clusters.
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] }),
+        json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "delete", "get", "update"] }),
     ]
 }
 

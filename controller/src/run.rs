@@ -1,7 +1,7 @@
 //! The whole controller: watches, work queue, leader election, metrics.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     future::Future,
     net::SocketAddr,
     sync::{
@@ -11,18 +11,17 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, channel::mpsc};
+use futures::{FutureExt, StreamExt, channel::mpsc};
 use gateway_modules::{
     Registry,
-    core::{intent::schema::DocumentKind, object::GroupVersionKind, plan::LABEL_PART_OF},
+    core::{cluster::Cluster, intent::schema::DocumentKind},
 };
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, ResourceExt,
     api::Api,
-    core::{DynamicObject, GroupVersionKind as Gvk, PartialObjectMeta},
-    discovery::pinned_kind,
+    core::{DynamicObject, PartialObjectMeta},
 };
-use kube_lease_manager::LeaseManagerBuilder;
 use kube_runtime::{
     Controller, WatchStreamExt,
     controller::{Action, Config},
@@ -36,59 +35,16 @@ use tokio::{
 };
 
 use crate::{
-    Metrics,
-    reconcile::{ReconcileError, Reconciler, ReconcilerOptions, Snapshot},
-    stored,
+    LeaseOptions, Metrics, ReconcileError, Reconciler, ReconcilerOptions, Snapshot, lease::Candidacy,
+    remote::secret_of, site::Site, stored, watches::Watches,
 };
 
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
-/// Watched from the start; what else a plane emits is watched once it does.
-const WATCHED: &[GroupVersionKind] =
-    &[GroupVersionKind::of(GATEWAY_API, "v1", "GatewayClass"), GroupVersionKind::of(GATEWAY_API, "v1", "Gateway")];
 /// Longest pause between two tries of a plane that fails.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Events within this time make one reconciliation.
 const DEBOUNCE: Duration = Duration::from_millis(300);
-/// Data planes at a time.
-const PLANES_AT_ONCE: u16 = 4;
-
-/// Leader election: which Lease, and how long it is believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LeaseOptions {
-    /// Namespace of the Lease.
-    pub namespace: String,
-    /// Name of the Lease.
-    pub name: String,
-    /// Who holds it: a name that no other instance has, for example that of the pod.
-    pub identity: String,
-    /// How long it outlives a killed holder. Default 15 s.
-    pub duration: Duration,
-    /// How long before its end it is renewed. Default 5 s.
-    pub grace: Duration,
-}
-
-impl LeaseOptions {
-    /// A Lease, held under an identity that no other instance has.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-            identity: identity.into(),
-            duration: Duration::from_secs(15),
-            grace: Duration::from_secs(5),
-        }
-    }
-
-    /// How long it outlives a killed holder, and how long before its end it is renewed.
-    #[must_use]
-    pub const fn with_times(mut self, duration: Duration, grace: Duration) -> Self {
-        self.duration = duration;
-        self.grace = grace;
-        self
-    }
-}
-
+/// How long what is under way may take when told to stop: less than the 60 s of `deploy/`, so that the Lease is given back.
+const GRACE: Duration = Duration::from_secs(40);
 /// How a controller runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,20 +92,12 @@ pub enum ControllerError {
         /// What went wrong.
         source: std::io::Error,
     },
-    /// The Lease is not to be had.
-    #[error("the Lease {lease}: {message}")]
-    Lease {
-        /// `namespace/name`.
-        lease: String,
-        /// What went wrong.
-        message: String,
-    },
 }
 
 /// Runs until `shutdown` is ready; then ends what is under way and gives the Lease back.
 ///
 /// # Errors
-/// The port or the Lease is not to be had. Whatever happens later is retried, told on the objects and counted.
+/// The port is not to be had. Whatever happens later is retried, told on the objects and counted.
 pub async fn run(
     client: Client,
     registry: Registry,
@@ -174,25 +122,12 @@ pub async fn run(
             lead(&client, &reconciler, stopped.clone()).await;
             return Ok(());
         };
-        let failed =
-            |message: String| ControllerError::Lease { lease: format!("{}/{}", lease.namespace, lease.name), message };
-        let manager = LeaseManagerBuilder::new(client.clone(), lease.name.clone())
-            .with_namespace(lease.namespace.clone())
-            .with_identity(lease.identity.clone())
-            .with_duration(lease.duration.as_secs().max(2))
-            .with_grace(lease.grace.as_secs().max(1))
-            .build()
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        let (leads, keeper) = manager.watch().await;
+        let cluster = Cluster::new(client.clone(), options.reconciler.cluster.clone());
+        let candidacy = Candidacy::start(cluster, lease.clone());
         ready.store(true, Ordering::Release);
-        campaign(&client, &reconciler, &metrics, leads, &mut stopped).await;
-        // The receiver is gone: the keeper gives the Lease back.
-        match keeper.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        campaign(&client, &reconciler, &metrics, candidacy.leads.clone(), &mut stopped).await;
+        candidacy.end().await;
+        Ok(())
     };
     let signal = async {
         shutdown.await;
@@ -218,20 +153,11 @@ async fn campaign(
         if *leads.borrow_and_update() {
             tracing::info!("leading");
             metrics.lead(true);
-            let (end, ended) = watch::channel(false);
-            let watched = async {
-                loop {
-                    tokio::select! {
-                        changed = leads.changed() => if changed.is_err() || !*leads.borrow() { break },
-                        changed = stopped.changed() => if changed.is_err() || *stopped.borrow() { break },
-                    }
-                }
-                let _ = end.send(true);
-                std::future::pending::<()>().await;
-            };
             tokio::select! {
-                () = lead(client, reconciler, ended) => {}
-                () = watched => {}
+                // Told to stop: ends what is under way.
+                () = lead(client, reconciler, stopped.clone()) => {}
+                // Another instance may lead by now: what is under way ends where it is, before its next write.
+                _ = leads.wait_for(|leads| !*leads) => {}
             }
             metrics.lead(false);
             tracing::info!("no longer leading");
@@ -251,13 +177,15 @@ struct Term {
     planes: Store<DynamicObject>,
     components: Store<DynamicObject>,
     failures: Mutex<BTreeMap<String, u32>>,
-    watched: Mutex<BTreeSet<GroupVersionKind>>,
+    /// By the name of the cluster's Secret; that of the controller's own is empty.
+    watches: Mutex<BTreeMap<String, Arc<Watches>>>,
+    secrets: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
     trigger: mpsc::UnboundedSender<()>,
 }
 
-/// Watches and reconciles until told to stop; what is under way is brought to its end.
-async fn lead(client: &Client, reconciler: &Arc<Reconciler>, mut stopped: watch::Receiver<bool>) {
+/// Watches and reconciles until told to stop; what is under way is brought to its end, if that can be had in time.
+async fn lead(client: &Client, reconciler: &Arc<Reconciler>, stopped: watch::Receiver<bool>) {
     let resource = stored::resource(DocumentKind::DataPlane);
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let controller = Controller::new_with(api, watcher::Config::default(), resource.clone());
@@ -274,7 +202,8 @@ async fn lead(client: &Client, reconciler: &Arc<Reconciler>, mut stopped: watch:
         planes: controller.store(),
         components,
         failures: Mutex::default(),
-        watched: Mutex::default(),
+        watches: Mutex::default(),
+        secrets: AtomicBool::new(false),
         tasks: Mutex::default(),
         trigger: trigger.clone(),
     });
@@ -307,36 +236,64 @@ async fn lead(client: &Client, reconciler: &Arc<Reconciler>, mut stopped: watch:
             }
         }
     });
-    for kind in WATCHED {
-        term.watch(kind).await;
-    }
-    let config = Config::default().debounce(DEBOUNCE).concurrency(PLANES_AT_ONCE);
-    let ended = async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
-    controller
-        .with_config(config)
+    // Each cluster has its own places for work, so that one that does not answer keeps no other waiting.
+    let controller = controller
+        .with_config(Config::default().debounce(DEBOUNCE))
         .reconcile_all_on(triggers)
-        .graceful_shutdown_on(ended)
-        .run(reconcile, pause, Arc::clone(&term))
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .graceful_shutdown_on(told(stopped.clone()));
+    let work = async {
+        term.watches_of("", reconciler.local_site()).watch([]).await;
+        let results = controller.run(reconcile, pause, Arc::clone(&term));
+        results
+            .for_each(|result| {
+                // What went wrong in a reconciliation is told there; this is about the watch that starts them.
+                if let Err(kube_runtime::controller::Error::QueueError(error)) = result {
+                    tracing::warn!(%error, "the watch of DataPlanes is taken up again");
+                }
+                std::future::ready(())
+            })
+            .await;
+    };
+    let patience = async {
+        told(stopped).await;
+        // kube-runtime waits for the planes before it ends, and no longer asks for them: nothing is under way yet.
+        if let Some(Ok(())) = term.planes.wait_until_ready().now_or_never() {
+            tokio::time::sleep(GRACE).await;
+            tracing::warn!("what was under way is given up; the next leader takes it up");
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = patience => {}
+    }
     term.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+}
+
+/// Waits until told to stop.
+async fn told(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 async fn reconcile(plane: Arc<DynamicObject>, term: Arc<Term>) -> Result<Action, ReconcileError> {
     let name = plane.name_any();
     // A snapshot that is not complete would delete what it does not show.
     let Some(snapshot) = term.snapshot().await else { return Ok(Action::requeue(Duration::from_secs(1))) };
+    let secret = secret_of(&plane);
+    if secret.is_some() {
+        term.watch_secrets();
+    }
     // Gateway API may have come with a gateway since the start.
-    for kind in WATCHED {
-        term.watch(kind).await;
+    term.watches_of("", term.reconciler.local_site()).watch([]).await;
+    let outcome = term.reconciler.reconcile(&name, &snapshot).await;
+    let sites = term.reconciler.sites(&snapshot);
+    term.watches.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| sites.contains_key(name));
+    let key = secret.unwrap_or_default();
+    if let Some(site) = sites.get(&key) {
+        let kinds = outcome.as_ref().map(|outcome| outcome.kinds.clone()).unwrap_or_default();
+        term.watches_of(&key, Arc::clone(site)).watch(&kinds).await;
     }
-    let outcome = term.reconciler.reconcile(&name, &snapshot).await?;
+    let outcome = outcome?;
     term.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-    for kind in &outcome.kinds {
-        term.watch(kind).await;
-    }
     Ok(outcome.again.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -360,35 +317,37 @@ impl Term {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
     }
 
-    /// Watches our objects of a kind, and all GatewayClasses; metadata is enough, since status moves it too.
-    async fn watch(&self, kind: &GroupVersionKind) {
-        // Secrets of a cluster are not read for the sake of an event; the resync finds what was changed.
-        if kind.kind == "Secret" || !self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.clone()) {
+    /// The watches on a cluster; new ones when its credentials have changed.
+    fn watches_of(&self, secret: &str, site: Arc<Site>) -> Arc<Watches> {
+        let mut all = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watches) = all.get(secret).filter(|watches| Arc::ptr_eq(&watches.site, &site)) {
+            return Arc::clone(watches);
+        }
+        let watches = Arc::new(Watches::start(site, self.trigger.clone()));
+        all.insert(secret.to_owned(), Arc::clone(&watches));
+        watches
+    }
+
+    /// The kubeconfigs of other clusters, by metadata; from when the first plane needs one.
+    fn watch_secrets(&self) {
+        if self.secrets.swap(true, Ordering::AcqRel) {
             return;
         }
-        let gvk = Gvk::gvk(&kind.group, &kind.version, &kind.kind);
-        let resource = match pinned_kind(&self.client, &gvk).await {
-            Ok((resource, _)) => resource,
-            Err(error) => {
-                tracing::debug!(kind = %kind.kind, %error, "not served yet, and not watched");
-                self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
-                return;
-            }
-        };
-        let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.client.clone(), &resource);
-        let config = if kind.kind == "GatewayClass" {
-            watcher::Config::default()
-        } else {
-            watcher::Config::default().labels(LABEL_PART_OF)
-        };
-        let trigger = self.trigger.clone();
-        let name = kind.kind.to_string();
+        let api: Api<PartialObjectMeta<Secret>> =
+            Api::namespaced(self.client.clone(), &self.reconciler.options.cluster.namespace);
+        let (trigger, planes) = (self.trigger.clone(), self.planes.clone());
         self.spawn(async move {
-            let mut stream = std::pin::pin!(watcher::watcher(api, config).default_backoff().touched_objects());
+            let watch = watcher::watcher(api, watcher::Config::default());
+            let mut stream = std::pin::pin!(watch.default_backoff().touched_objects());
             while let Some(event) = stream.next().await {
                 match event {
-                    Ok(_) => drop(trigger.unbounded_send(())),
-                    Err(error) => tracing::warn!(kind = name, %error, "a watch is taken up again"),
+                    Ok(secret) => {
+                        let name = secret.name_any();
+                        if planes.state().iter().any(|plane| secret_of(plane).as_ref() == Some(&name)) {
+                            let _ = trigger.unbounded_send(());
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "the watch of kubeconfigs is taken up again"),
                 }
             }
         });

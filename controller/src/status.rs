@@ -101,6 +101,20 @@ pub(crate) struct PlaneReport {
 }
 
 impl PlaneReport {
+    /// Of a plane that is not being served as it is written.
+    pub(crate) fn new(resolved: Verdict, accepted: Verdict) -> Self {
+        Self {
+            resolved,
+            accepted,
+            programmed: Verdict::unknown("NotAccepted", "what was applied before stays as it is"),
+            besides: Vec::new(),
+            module: None,
+            fidelity: None,
+            components: None,
+            status: None,
+        }
+    }
+
     pub(crate) fn into_status(self, object: &DynamicObject) -> DataPlaneStatus {
         let generation = stored::generation(object);
         let previous = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
@@ -113,12 +127,18 @@ impl PlaneReport {
         let mut conditions = conditions(&previous, generation, self.resolved, self.accepted, self.programmed);
         let besides = self.besides.into_iter();
         conditions.extend(besides.map(|(name, verdict)| condition(&previous, generation, name, verdict)));
+        // Where nothing was applied, what was applied before is still there.
+        let before: DataPlaneStatus = object
+            .data
+            .get("status")
+            .and_then(|status| serde_json::from_value(status.clone()).ok())
+            .unwrap_or_default();
         DataPlaneStatus {
             observed_generation: generation,
             gateways,
-            release: self.status.as_ref().and_then(|status| status.release.clone()),
+            release: self.status.as_ref().map_or(before.release, |status| status.release.clone()),
             conditions,
-            module: self.module,
+            module: self.module.or(before.module),
             fidelity: self.fidelity,
             components: self.components,
         }
@@ -152,7 +172,7 @@ pub(crate) fn component_status(
             };
         }
     };
-    let key = crate::reconcile::object_key(object);
+    let key = stored::key(object);
     let (mut resolved, mut accepted, mut programmed) = (
         Verdict::yes("Resolved", ""),
         Verdict::yes("Accepted", "every field has its effect, or a difference that was accepted by name"),

@@ -1,8 +1,8 @@
 //! Stored objects, decoded one by one: one that cannot be read never blocks the others.
 
 use gateway_modules::core::intent::{
-    Component, ComponentSpec, DataPlane, DataPlaneSpec, Document, GROUP, Metadata, SourceMap, VERSION,
-    schema::DocumentKind, status::LastAccepted,
+    ClusterReference, Component, ComponentSpec, DataPlane, DataPlaneSpec, Document, GROUP, Metadata, SourceMap,
+    VERSION, schema::DocumentKind, status::LastAccepted,
 };
 use kube::{
     ResourceExt,
@@ -20,6 +20,11 @@ pub(crate) fn resource(kind: DocumentKind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind.as_str()), plural)
 }
 
+/// `namespace/name` of an object.
+pub(crate) fn key(object: &DynamicObject) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
 /// Generation of an object.
 pub(crate) fn generation(object: &DynamicObject) -> i64 {
     object.metadata.generation.unwrap_or_default()
@@ -33,6 +38,11 @@ pub(crate) fn is_going(object: &DynamicObject) -> bool {
 /// A data plane, or why it cannot be read.
 pub(crate) fn data_plane(object: &DynamicObject) -> Result<DataPlane, String> {
     decode::<DataPlaneSpec>(object, DocumentKind::DataPlane, &object.data["spec"])
+}
+
+/// The cluster of a data plane, whatever else it says; absent: the controller's own.
+pub(crate) fn cluster(object: &DynamicObject) -> Result<Option<ClusterReference>, String> {
+    serde_json::from_value(object.data["spec"]["cluster"].clone()).map_err(|error| format!("spec.cluster: {error}"))
 }
 
 /// A component, or why it cannot be read.

@@ -57,13 +57,7 @@ async fn intents_become_routes_and_what_is_wrong_stays_alone() {
     lab.wait_for_condition(COMPONENT, "orders", "Ready", "True").await;
 
     // A protected endpoint is closed first, and opened when its policies are acknowledged; Secret and Service are as with gwm.
-    lab.create(json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": "shop"},
-        "stringData": {"alice": "correct horse battery staple"},
-    }))
-    .await;
-    let mut secure = component("orders", "orders.example.com");
-    secure["spec"]["endpoints"][0]["policies"] = json!({"basicAuth": {"credentials": {"name": "users"}}});
+    let mut secure = lab.protected("orders", "orders.example.com").await;
     secure["spec"]["endpoints"][0]["type"] = "WebSocket".into();
     let before = lab.control_plane.audit_log().await.unwrap().len();
     lab.create(secure).await;
@@ -221,8 +215,7 @@ async fn of_two_controllers_one_works_and_the_other_takes_over() {
     }
     lab.create(plane("main")).await;
     let candidate = |name: &str| {
-        let lease = LeaseOptions::new("kgateway-system", "controller", name)
-            .with_times(Duration::from_secs(3), Duration::from_secs(1));
+        let lease = LeaseOptions::new("kgateway-system", "controller", name).with_duration(Duration::from_secs(3));
         Running::start(lab.client.clone(), options().with_lease(lease))
     };
     let holder = async || {

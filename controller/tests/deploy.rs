@@ -4,130 +4,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod emitted;
+mod lab;
+
 use std::{collections::BTreeSet, path::Path};
 
-use gateway_modules::{
-    InstalledCrds, compile_offline,
-    core::{channel::Channel, intent::crd::definitions, module::Verdict},
+use gateway_modules::core::intent::crd::definitions;
+use gateway_modules_controller::{
+    CONDITIONS, Metrics,
+    events::RULES,
+    rbac::{cluster_rules, record_rules},
 };
-use gateway_modules_controller::rbac::{cluster_rules, record_rules};
-use gateway_modules_testkit::samples::{self, Documents};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 const MADE: &str = "# Made by `GATEWAY_MODULES_UPDATE=1 cargo test -p gateway-modules-controller --test deploy`.\n";
 const NAMESPACE: &str = "gateway-modules";
 const NAME: &str = "gateway-modules-controller";
-
-/// Endpoints without policies.
-const PLANE: &str = r"
-apiVersion: gatewaymodules.dev/v1alpha1
-kind: DataPlane
-metadata: { name: main }
-spec: {}
----
-apiVersion: gatewaymodules.dev/v1alpha1
-kind: Component
-metadata: { name: catalog, namespace: shop }
-spec:
-  endpoints:
-    - { name: api, type: HTTP, port: 80, visibilities: [external, internal] }
-    - { name: live, type: WebSocket, port: 81, visibilities: [external] }
-    - { name: rpc, type: GRPC, port: 82, visibilities: [external], hostnames: [rpc.example.com] }
-";
-
-/// Kinds that the modules make of everything that the samples say, with all differences accepted, and with the parameters that
-/// the adapters' expected objects need.
-fn emitted() -> BTreeSet<(String, String)> {
-    let registry = gateway_modules::registry().unwrap();
-    let mut kinds = BTreeSet::new();
-    let plane = Documents::from_yaml(PLANE);
-    let all: Vec<Documents> = samples::all().into_iter().map(|sample| sample.documents).chain([plane]).collect();
-    for module in registry.names() {
-        let cases = expected(module);
-        let mut parameters = json!({});
-        for case in &cases {
-            merge(&mut parameters, &case["parameters"]);
-        }
-        for parameters in [json!({}), parameters] {
-            for documents in all.iter().chain(&with_policies(&cases)) {
-                let mut documents = documents.clone();
-                documents.plane_mut()["spec"]["gateway"] = json!({"module": module, "parameters": parameters});
-                for channel in [Channel::Standard, Channel::Experimental] {
-                    let names = collect(&documents, &registry, channel, &mut kinds);
-                    let mut documents = documents.clone();
-                    documents.plane_mut()["spec"]["accept"] = json!(names);
-                    collect(&documents, &registry, channel, &mut kinds);
-                }
-            }
-        }
-    }
-    kinds
-}
-
-/// Adds the kinds of a release; returns the names of the differences.
-fn collect(
-    documents: &Documents,
-    registry: &gateway_modules::Registry,
-    channel: Channel,
-    kinds: &mut BTreeSet<(String, String)>,
-) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let crds = InstalledCrds::assumed(channel);
-    let Ok(intent) = documents.load() else { return names };
-    for plane in compile_offline(&intent, registry, &crds).into_iter().flatten() {
-        for entry in plane.compiled.release.iter().flat_map(|release| &release.objects) {
-            let kind = entry.object.kind();
-            kinds.insert((kind.group.to_string(), kind.kind.to_string()));
-        }
-        for outcome in plane.compiled.report.entries.iter().flat_map(|entry| &entry.outcomes) {
-            if let Verdict::Approximate { differences } = &outcome.verdict {
-                names.extend(differences.iter().map(|difference| difference.name.clone()));
-            }
-        }
-    }
-    names
-}
-
-/// The cases of the adapter's expected objects.
-fn expected(module: &str) -> Vec<Value> {
-    let mut all = Vec::new();
-    let folder = format!("{}/../adapters/{module}/tests/expected", env!("CARGO_MANIFEST_DIR"));
-    for file in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            let document: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-            all.extend(document.as_array().cloned().unwrap_or_else(|| vec![document]));
-        }
-    }
-    all
-}
-
-/// The policies of the cases, on an endpoint and on the whole plane.
-fn with_policies(cases: &[Value]) -> Vec<Documents> {
-    let mut all = Vec::new();
-    for policies in cases.iter().map(|case| &case["intent"]).filter(|policies| policies.is_object()) {
-        let mut documents = Documents::from_yaml(PLANE);
-        documents.component_mut()["spec"]["endpoints"][0]["policies"] = policies.clone();
-        all.push(documents);
-        let mut documents = Documents::from_yaml(PLANE);
-        documents.plane_mut()["spec"]["policies"] = json!({ "defaults": policies });
-        all.push(documents);
-    }
-    all
-}
-
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (name, value) in from {
-                merge(into.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (_, Value::Null) => {}
-        (into, from) => *into = from.clone(),
-    }
-}
 
 fn yaml(documents: &[Value]) -> String {
     let texts: Vec<String> = documents.iter().map(|document| serde_saphyr::to_string(document).unwrap()).collect();
@@ -144,39 +38,222 @@ fn check(file: &str, text: &str) {
     assert_eq!(found, text, "deploy/{file} is stale: make it again as its first line says");
 }
 
+/// The tables of `docs/controller.md` are those of the code.
 #[test]
-fn definitions_are_not_stale() {
-    for definition in definitions() {
-        let plural = definition["spec"]["names"]["plural"].as_str().unwrap().to_owned();
-        check(&format!("crds/{plural}.yaml"), &yaml(&[definition]));
+fn the_guide_is_not_stale() {
+    let path = Path::new(DEPLOY).join("../docs/controller.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    let before = text.clone();
+    let mut conditions = "| Condition | On | `True` means | Besides |\n|---|---|---|---|\n".to_owned();
+    for (name, kind, means, besides) in CONDITIONS {
+        let on = if kind.is_empty() { "both" } else { kind };
+        conditions += &format!("| `{name}` | {on} | {means} | {besides} |\n");
+    }
+    let mut events = "| Condition becomes | Event | Type |\n|---|---|---|\n".to_owned();
+    for rule in RULES {
+        let with = if rule.with.is_empty() { String::new() } else { format!(" with reason `{}`", rule.with) };
+        let reason =
+            if rule.reason.is_empty() { "the condition's reason".to_owned() } else { format!("`{}`", rule.reason) };
+        let kind = if rule.warning { "Warning" } else { "Normal" };
+        events += &format!("| `{}={}`{with} | {reason} | {kind} |\n", rule.condition, rule.status);
+    }
+    events += "| (the module or class of a plane changes) | `Switched` | Normal |\n";
+    let rendered = Metrics::default().render();
+    let mut metrics = "| Metric | Type | What it counts |\n|---|---|---|\n".to_owned();
+    for help in rendered.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, help) = help.split_once(' ').unwrap();
+        let kind = rendered.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap();
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        metrics += &format!("| `{name}{suffix}` | {kind} | {} |\n", help.trim_end_matches('.'));
+    }
+    for (name, table) in [("conditions", conditions), ("events", events), ("metrics", metrics)] {
+        let (head, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
+        let (_, tail) = rest.split_once("<!-- end -->").unwrap();
+        text = format!("{head}<!-- {name} -->\n{table}<!-- end -->{tail}");
+    }
+    if std::env::var_os("GATEWAY_MODULES_UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    } else {
+        assert_eq!(before, text, "docs/controller.md is stale: make it again as deploy/ is made");
     }
 }
 
 #[test]
-fn rights_are_those_that_the_modules_need() {
-    let binding = |kind: &str, role: &str| {
+fn definitions_are_not_stale() {
+    for definition in definitions() {
+        let plural = definition["spec"]["names"]["plural"].as_str().unwrap().to_owned();
+        check(&format!("crds/{plural}.yaml"), &yaml(std::slice::from_ref(&definition)));
+        check(&format!("chart/crds/{plural}.yaml"), &yaml(&[definition]));
+    }
+}
+
+/// The documents of the rights, for an account in a namespace.
+fn rights(name: &str, namespace: &str, cluster: &[Value]) -> Vec<Value> {
+    let binding = |kind: &str, role: &str, metadata: Value| {
         json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": NAME},
-            "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
         })
     };
-    let mut cluster = binding("ClusterRoleBinding", "ClusterRole");
-    cluster["metadata"] = json!({"name": NAME});
-    let mut namespaced = binding("RoleBinding", "Role");
-    namespaced["metadata"] = json!({"name": NAME, "namespace": NAMESPACE});
-    let documents = [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": NAME},
-            "rules": cluster_rules(&emitted()),
-        }),
-        cluster,
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": NAME, "namespace": NAMESPACE}, "rules": record_rules(),
-        }),
-        namespaced,
-    ];
-    check("rbac.yaml", &yaml(&documents));
+    let role = |kind: &str, metadata: Value, rules: &[Value]| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules});
+    let (everywhere, here) = (json!({"name": name}), json!({"name": name, "namespace": namespace}));
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": here}),
+        role("ClusterRole", everywhere.clone(), cluster),
+        binding("ClusterRoleBinding", "ClusterRole", everywhere),
+        role("Role", here.clone(), &record_rules()),
+        binding("RoleBinding", "Role", here),
+    ]
+}
+
+/// The rules that are about objects of tenants alone: a platform may give them in some namespaces only.
+fn is_about_tenants(rule: &Value) -> bool {
+    rule["apiGroups"] == json!([""]) && rule["resources"] != json!(["configmaps"])
+}
+
+/// The template of the chart: the same documents, with the rules about tenants either everywhere or in the given namespaces.
+fn template(rules: &[Value]) -> String {
+    let name = "{{ $.Release.Name }}-controller";
+    let (tenants, others): (Vec<Value>, Vec<Value>) = rules.iter().cloned().partition(is_about_tenants);
+    let text = |document: &Value| {
+        // A name in braces is quoted as YAML, and is none to Helm.
+        serde_saphyr::to_string(document)
+            .unwrap()
+            .trim_end()
+            .replace("\"{{", "{{")
+            .replace("}}\"", "}}")
+            .replace("controller\"", "controller")
+    };
+    let mut documents: Vec<String> = rights(name, "{{ $.Release.Namespace }}", &others).iter().map(text).collect();
+    let tenants = text(&Value::Array(tenants));
+    documents[1] = format!("{}\n{{{{- if not $.Values.namespaces }}}}\n{tenants}\n{{{{- end }}}}", documents[1]);
+    let of_tenant = rights(name, "{{ $.Release.Namespace }}", &[]);
+    let mut role = of_tenant[3].clone();
+    let mut binding = of_tenant[4].clone();
+    for document in [&mut role, &mut binding] {
+        document["metadata"] = json!({"name": "{{ $.Release.Name }}-controller-tenant", "namespace": "{{ . }}"});
+    }
+    binding["roleRef"]["name"] = "{{ $.Release.Name }}-controller-tenant".into();
+    role.as_object_mut().unwrap().remove("rules");
+    let tenant = |document: &Value| text(document).replace("tenant\"", "tenant");
+    format!(
+        "{MADE}{}\n{{{{- range $.Values.namespaces }}}}\n---\n{}\nrules:\n{tenants}\n---\n{}\n{{{{- end }}}}\n",
+        documents.join("\n---\n"),
+        tenant(&role),
+        tenant(&binding),
+    )
+}
+
+#[test]
+fn rights_are_those_that_the_modules_need() {
+    let rules = cluster_rules(&emitted::kinds());
+    check("rbac.yaml", &yaml(&rights(NAME, NAMESPACE, &rules)));
+    check("chart/templates/rbac.yaml", &template(&rules));
+}
+
+/// What the project's own Helm makes of the chart.
+async fn helm_template(values: &[&str]) -> Result<Vec<Value>, String> {
+    let helm = tokio::task::spawn_blocking(gateway_modules_testkit::go::helm).await.unwrap().unwrap();
+    let output = std::process::Command::new(helm)
+        .args(["template", NAMESPACE, &format!("{DEPLOY}/chart"), "--namespace", NAMESPACE, "--include-crds"])
+        .args(values.iter().flat_map(|value| ["--set", value]))
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    Ok(documents(&text))
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let all: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let mut all: Vec<Value> = all.into_iter().filter(|document| !document.is_null()).collect();
+    all.sort_by_key(|document| format!("{} {}", document["kind"], document["metadata"]));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_is_the_manifests_and_a_real_api_server_takes_it() {
+    let Some(lab) = lab::Lab::start().await else { return };
+    let manifests: String = ["controller.yaml", "rbac.yaml", "crds/components.yaml", "crds/dataplanes.yaml"]
+        .map(|file| std::fs::read_to_string(Path::new(DEPLOY).join(file)).unwrap())
+        .join("\n---\n");
+    // Who installs a chart makes its namespace.
+    let manifests: Vec<Value> =
+        documents(&manifests).into_iter().filter(|document| document["kind"] != "Namespace").collect();
+    let plain = helm_template(&[]).await.unwrap();
+    assert_eq!(plain, manifests, "the chart without values is what lies beside it");
+
+    for name in [NAMESPACE, "shop", "bank"] {
+        // Some are there.
+        let _ = gateway_modules_testkit::create_namespace(&lab.client, name).await;
+    }
+    let scoped = helm_template(&[
+        "replicas=1",
+        "image.repository=registry.example.com/gwm",
+        "image.tag=1.2.3",
+        "image.pullPolicy=Always",
+        "image.pullSecrets={registry}",
+        "namespaces={shop,bank}",
+        "resources.limits.memory=1Gi",
+        "options.installation=blue",
+        "options.resync=60",
+        "options.gateTimeout=0",
+        "options.leaseDuration=30",
+        "options.requestTimeout=5",
+        "options.log=debug",
+        "podLabels.team=platform",
+        "podAnnotations.note=x",
+        "nodeSelector.disk=fast",
+        "tolerations[0].operator=Exists",
+    ])
+    .await
+    .unwrap();
+    let mut taken = 0;
+    for object in plain.iter().chain(&scoped) {
+        let kind = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let api = lab.api(kind, object["metadata"]["namespace"].as_str()).await;
+        let parameters = PatchParams { dry_run: true, ..PatchParams::apply("helm").validation_strict() };
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let result = api.patch(name, &parameters.force(), &Patch::Apply(object)).await;
+        assert!(result.is_ok(), "{object:#}\n{}", result.unwrap_err());
+        taken += 1;
+    }
+    println!("{taken} objects taken");
+
+    let find = |kind: &str| scoped.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
+    let deployment = find("Deployment")[0];
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(deployment["spec"]["replicas"], 1);
+    assert_eq!(container["image"], "registry.example.com/gwm:1.2.3");
+    assert_eq!(
+        container["args"],
+        json!([
+            "controller",
+            "--record-namespace=gateway-modules",
+            "--installation=blue",
+            "--resync=60",
+            "--gate-timeout=0",
+            "--lease-duration=30",
+            "--request-timeout=5"
+        ])
+    );
+    assert_eq!(container["resources"]["limits"]["memory"], "1Gi");
+    // Secrets and Services are those of two namespaces, and the rest is as it was.
+    let rules = |object: &Value| object["rules"].as_array().cloned().unwrap();
+    assert!(!rules(find("ClusterRole")[0]).iter().any(is_about_tenants));
+    let roles = find("Role");
+    let namespaces: BTreeSet<&str> = roles.iter().filter_map(|role| role["metadata"]["namespace"].as_str()).collect();
+    assert_eq!(namespaces, BTreeSet::from(["shop", "bank", NAMESPACE]));
+    for role in roles.iter().filter(|role| role["metadata"]["namespace"] != NAMESPACE) {
+        assert!(rules(role).iter().all(is_about_tenants) && rules(role).len() == 2, "{role:#}");
+    }
+
+    // A value that nobody reads is an error.
+    for wrong in ["replica=3", "image.tags=x", "options.resyncs=3", "options.leaseDuration=1"] {
+        assert!(helm_template(&[wrong]).await.is_err(), "{wrong}");
+    }
+    lab.control_plane.stop().await.unwrap();
 }

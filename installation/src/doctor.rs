@@ -2,18 +2,15 @@
 
 use gateway_modules_core::{
     cluster::Cluster,
-    installation::{GatewayApiInstalled, InstallationOptions, Known},
-    module::{GatewayModule, ModuleVersion},
-    object::ObjectKey,
+    installation::{InstallationOptions, Known},
+    module::{
+        ClassesRead, Fact, GatewayModule, Installed, InstalledClass, ModuleVersion, ReadError, Unread,
+        controller_version,
+    },
 };
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::{
-    CheckResult, InstallError, Phase, Record, State,
-    checks::{GATEWAY_CLASS, accepted, evaluate},
-    plan::CRD,
-};
+use crate::{CheckResult, InstallError, Phase, Record, State, checks::evaluate};
 
 /// How a module's gateway is in a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +26,8 @@ pub enum Condition {
     Incomplete,
     /// It is there, and something does not fit.
     Unhealthy,
+    /// The classes may not be read, so whether somebody else has installed it is not known.
+    Unknown,
 }
 
 impl Condition {
@@ -40,6 +39,7 @@ impl Condition {
             Self::External => "external",
             Self::Incomplete => "incomplete",
             Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -55,6 +55,9 @@ pub struct ModuleReport {
     /// Version that was installed by this program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Version that runs, by the image of its controller; absent while it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<Fact<ModuleVersion>>,
     /// What installed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
@@ -67,21 +70,30 @@ pub struct ModuleReport {
     pub unverified_values: Vec<String>,
     /// What to do next.
     pub next: Vec<String>,
+    /// What could not be read, and what follows from it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Unread>,
 }
 
-/// Looks at a module's gateway in a cluster.
+/// Looks at a module's gateway in a cluster, of which `installed` has been read.
 ///
 /// # Errors
 /// The cluster does not answer.
-pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<ModuleReport, InstallError> {
+pub async fn doctor(
+    cluster: &Cluster,
+    module: &dyn GatewayModule,
+    installed: &Installed,
+) -> Result<ModuleReport, InstallError> {
     let metadata = module.metadata();
     let record = Record::read(cluster, metadata.name).await?;
-    let live: Vec<Value> = cluster.list_objects(&GATEWAY_CLASS, "").await?;
-    let classes: Vec<(String, bool)> = live
+    let own: Vec<&InstalledClass> = installed
+        .classes
+        .known()
         .iter()
-        .filter(|class| metadata.controllers.contains(&class["spec"]["controllerName"].as_str().unwrap_or_default()))
-        .map(|class| (class["metadata"]["name"].as_str().unwrap_or_default().to_owned(), accepted(class) == Some(true)))
+        .filter(|class| metadata.controllers.contains(&class.controller.as_str()))
         .collect();
+    let classes: Vec<(String, bool)> =
+        own.iter().map(|class| (class.name.clone(), class.accepted == Some(true))).collect();
     let version = record.as_ref().map_or(metadata.default_version, |record| record.version.as_str());
     let version = ModuleVersion::new(version)
         .map_err(|message| InstallError::Unreadable { place: "the record".to_owned(), message })?;
@@ -93,8 +105,7 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
     let there = record.is_some() || !classes.is_empty();
     match &declared {
         Ok(installation) => {
-            checks
-                .push(gateway_api(cluster, installation.gateway_api.at_least, installation.gateway_api.source).await?);
+            checks.push(gateway_api(installed, installation.gateway_api.at_least, installation.gateway_api.source));
             // What must be absent before an installation is there after it.
             if !there {
                 checks.extend(evaluate(cluster, &installation.prerequisites).await?);
@@ -113,6 +124,28 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
             }
         }
     }
+    let running = if there {
+        let unreadable = |error: ReadError| InstallError::Unreadable {
+            place: "the cluster's Deployments".to_owned(),
+            message: error.to_string(),
+        };
+        let images = module.controller_images();
+        Some(controller_version(images, metadata.default_namespace, &cluster.reader()).await.map_err(unreadable)?)
+    } else {
+        None
+    };
+    if let Some(running) = running.as_ref().and_then(|fact| fact.value.as_ref()) {
+        let recorded = record.as_ref().map(|_| &version);
+        checks.extend(fits(module, running, recorded));
+    }
+    checks.extend(own.iter().filter(|class| class.supported_version == Some(false)).map(|class| CheckResult {
+        name: "supported version",
+        state: State::Fails,
+        required: false,
+        message: format!("GatewayClass {}: {}", class.name, class.message),
+        next: Some("bring the gateway or the Gateway API definitions to versions that fit".to_owned()),
+    }));
+    let unreadable = matches!(installed.classes, ClassesRead::Unreadable { .. });
     let blocked = checks.iter().any(CheckResult::blocks);
     let condition = match &record {
         Some(record) if record.phase != Phase::Installed => Condition::Incomplete,
@@ -120,6 +153,7 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
         Some(_) => Condition::Installed,
         None if classes.iter().any(|(_, accepted)| *accepted) => Condition::External,
         None if !classes.is_empty() => Condition::Unhealthy,
+        None if unreadable => Condition::Unknown,
         None => Condition::NotInstalled,
     };
     match (condition, &record, &declared) {
@@ -133,6 +167,9 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
             "no controller has accepted the class: `gwm install {} --adopt`, or see the controller's logs",
             metadata.name
         )),
+        (Condition::Unknown, ..) => {
+            next.push("let these credentials list gatewayclasses.gateway.networking.k8s.io".to_owned());
+        }
         _ => {}
     }
     if condition != Condition::External {
@@ -143,17 +180,50 @@ pub async fn doctor(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Mod
         module: metadata.name.to_owned(),
         condition,
         version: record.as_ref().map(|record| record.version.clone()),
+        running,
         backend: record.map(|record| record.backend),
         classes,
         checks,
         unverified_values,
         next,
+        unread: installed.unread(),
     })
 }
 
-async fn gateway_api(cluster: &Cluster, at_least: &str, source: &str) -> Result<CheckResult, InstallError> {
-    let key = ObjectKey { kind: CRD, namespace: None, name: "httproutes.gateway.networking.k8s.io".to_owned() };
-    let live = cluster.get_object(&key).await?;
+/// Whether the version that runs is the one that was installed, and one that the module knows. Neither stops a gateway from working.
+fn fits(module: &dyn GatewayModule, running: &ModuleVersion, recorded: Option<&ModuleVersion>) -> Vec<CheckResult> {
+    let metadata = module.metadata();
+    let warning = |message: String, next: String| CheckResult {
+        name: "version",
+        state: State::Fails,
+        required: false,
+        message,
+        next: Some(next),
+    };
+    let mut found = Vec::new();
+    if let Some(recorded) = recorded.filter(|recorded| recorded.line() != running.line()) {
+        found.push(warning(
+            format!("{recorded} was installed, and {running} runs"),
+            format!(
+                "wait until an upgrade has ended, or `gwm upgrade {} --version VERSION` with the one that is wanted",
+                metadata.name
+            ),
+        ));
+    }
+    if let Some((nearest, reason)) = metadata.nearest_line(running) {
+        found.push(warning(
+            reason,
+            format!("name a known line in the plane's `gateway.version`, or check what differs from {nearest}"),
+        ));
+    }
+    found
+}
+
+fn gateway_api(installed: &Installed, at_least: &str, source: &str) -> CheckResult {
+    let definitions = &installed.definitions;
+    // Not there is known, where the definitions may be listed or the one of HTTPRoute was looked for.
+    let absent =
+        definitions.bundle_version.value.is_none() && definitions.gateway_api().is_some_and(|kinds| kinds.is_empty());
     let result = |state, message: String, next: Option<String>| CheckResult {
         name: "gateway api",
         state,
@@ -165,17 +235,25 @@ async fn gateway_api(cluster: &Cluster, at_least: &str, source: &str) -> Result<
         "install standard-install.yaml of a release of Gateway API {at_least} or newer, or name that file with \
          `gwm install --gateway-api FILE`"
     );
-    Ok(match live.as_ref().map(GatewayApiInstalled::of) {
-        None => result(State::Fails, "the Gateway API definitions are not in the cluster".to_owned(), Some(install)),
-        Some(None) => result(State::Unknown, "the Gateway API definitions do not say which they are".to_owned(), None),
-        Some(Some(there)) => {
-            let enough = ModuleVersion::new(at_least).is_ok_and(|least| there.version.line() >= least.line());
-            let text = format!("Gateway API {}, {} channel", there.version, there.channel);
+    let version = definitions.bundle_version.value.as_deref().and_then(|text| ModuleVersion::new(text).ok());
+    match version {
+        None if absent => {
+            result(State::Fails, "the Gateway API definitions are not in the cluster".to_owned(), Some(install))
+        }
+        None => result(
+            State::Unknown,
+            format!("which Gateway API definitions are there is not known ({})", definitions.bundle_version.source),
+            None,
+        ),
+        Some(there) => {
+            let enough = ModuleVersion::new(at_least).is_ok_and(|least| there.line() >= least.line());
+            let channel = definitions.channel.value.map_or_else(|| "unknown".to_owned(), |channel| channel.to_string());
+            let text = format!("Gateway API {there}, {channel} channel");
             if enough {
                 result(State::Holds, text, None)
             } else {
                 result(State::Fails, format!("{text}, and {at_least} is needed ({source})"), Some(install))
             }
         }
-    })
+    }
 }

@@ -56,6 +56,13 @@ struct Ran {
     stderr: String,
 }
 
+/// Major version of a Helm that can be used. Helm 2 says `Client: v2.17.0…`; a build from source has no patch number.
+fn known_major(text: &str) -> Option<u32> {
+    let mut numbers = text.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
+    matches!((major, minor), (3, 8..) | (4, _)).then_some(major)
+}
+
 impl Helm {
     /// Finds the program and looks at its version.
     ///
@@ -74,15 +81,10 @@ impl Helm {
         if !output.status.success() && text.is_empty() {
             return Err(missing(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }
-        // Helm 2 says `Client: v2.17.0…`; a build from source has no patch number.
-        let mut numbers = text.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u32>);
-        let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        let Some(major) = known_major(&text) else {
             let found = if text.is_empty() { "of unknown version".to_owned() } else { text };
             return Err(InstallError::HelmVersion { program, found });
         };
-        if !matches!((major, minor), (3, 8..) | (4, _)) {
-            return Err(InstallError::HelmVersion { program, found: text });
-        }
         Ok(Self { program, options, major })
     }
 
@@ -336,6 +338,16 @@ async fn collect(stream: Option<impl AsyncRead + Unpin>, progress: Option<&Progr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_known_versions_are_spoken_to() {
+        for (text, major) in [("v3.8.0", 3), ("v3.19.2", 3), ("v4.0.0", 4), ("v4.1", 4), ("v4.0.0-rc.1+g1", 4)] {
+            assert_eq!(known_major(text), Some(major), "{text}");
+        }
+        for text in ["Client: v2.17.0", "v2.17.0", "v3.0.0", "v3.7.2", "v5.0.0", "v4", "v3.x", "", "helm"] {
+            assert_eq!(known_major(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn refusals_of_registries_are_told_apart() {

@@ -8,13 +8,19 @@ use gateway_module_cilium::Cilium;
 use gateway_modules_core::{
     cluster::{Cluster, ClusterOptions},
     installation::InstallationOptions,
-    module::{GatewayModule, ModuleVersion},
+    module::{GatewayModule, Installed, ModuleVersion},
 };
 use gateway_modules_installation::{
-    Action, ChartSettings, Condition, Helm, HelmOptions, InstallRequest, Progress, doctor, install, plan, uninstall,
+    Action, ChartSettings, Condition, Helm, HelmOptions, InstallRequest, ModuleReport, Progress, doctor, install, plan,
+    uninstall,
 };
 use gateway_modules_testkit::{Channel, ControlPlane, Inventory, Options, crds, go, schemas_or_explain};
 use serde_json::json;
+
+async fn look(cluster: &Cluster, module: &dyn GatewayModule) -> ModuleReport {
+    let installed = Installed::read(&cluster.reader()).await.unwrap();
+    doctor(cluster, module, &installed).await.unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cilium_comes_and_goes() {
@@ -57,7 +63,7 @@ async fn cilium_comes_and_goes() {
     let planned = plan(&cluster, &helm, Some(&helm), &request).await.unwrap();
     assert_eq!(planned.refusals, []);
     install(&cluster, &helm, &planned, None, &quiet).await.unwrap();
-    let report = doctor(&cluster, cilium.as_ref()).await.unwrap();
+    let report = look(&cluster, cilium.as_ref()).await;
     // Nothing runs without nodes, and the operator would make the definitions.
     assert_eq!(report.condition, Condition::Unhealthy, "{report:#?}");
     assert_eq!(report.classes, [("cilium".to_owned(), false)]);
@@ -66,7 +72,7 @@ async fn cilium_comes_and_goes() {
 
     uninstall(&cluster, &helm, cilium.as_ref(), Some(&request.installation), &quiet).await.unwrap();
     before.wait_until_again(&client, Duration::from_secs(30)).await.unwrap();
-    assert_eq!(doctor(&cluster, cilium.as_ref()).await.unwrap().condition, Condition::NotInstalled);
+    assert_eq!(look(&cluster, cilium.as_ref()).await.condition, Condition::NotInstalled);
 
     // Another network on the cluster is in the way.
     let daemon_set = json!({

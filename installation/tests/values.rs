@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use gateway_module_cilium::Cilium;
 use gateway_module_istio::Istio;
@@ -51,20 +51,62 @@ fn verified_paths_are_in_the_vendors_values_files() {
     assert!(seen >= 15, "{seen}");
 }
 
+/// All modules that are installed, each with a version whose chart is known.
+fn modules() -> [(Box<dyn GatewayModule>, &'static str); 6] {
+    [
+        (Box::new(Cilium::new()), "1.20"),
+        (Box::new(Istio::new()), "1.30"),
+        (Box::new(Kgateway::new()), "2.4"),
+        (Box::new(Kong::new()), "2.3"),
+        (Box::new(NginxGatewayFabric::new()), "2.6"),
+        (Box::new(Traefik::new()), "3.7"),
+    ]
+}
+
+/// `GATEWAY_MODULES_UPDATE=1` writes the table anew.
+#[test]
+fn the_table_in_the_documentation_is_that_of_the_code() {
+    let mut table = "| module | version | charts | value paths |\n|---|---|---|---|\n".to_owned();
+    for (module, version) in modules() {
+        let installation = installation(module.as_ref(), version, &InstallationOptions::default());
+        let charts: Vec<_> =
+            installation.charts.iter().map(|chart| format!("`{}` {}", chart.name, chart.version)).collect();
+        let values: Vec<_> = installation.charts.iter().flat_map(|chart| &chart.values).collect();
+        let unverified: Vec<_> = values
+            .iter()
+            .filter(|value| matches!(value.known, Known::Unverified { .. }))
+            .map(|value| format!("`{}`", value.path))
+            .collect();
+        let verified = values.len() - unverified.len();
+        let but = if unverified.is_empty() { String::new() } else { format!("; not {}", unverified.join(", ")) };
+        writeln!(
+            table,
+            "| {} | {} | {} | {verified} of {} verified{but} |",
+            module.metadata().name,
+            installation.version,
+            charts.join(", "),
+            values.len()
+        )
+        .unwrap();
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/installation.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once("<!-- table of installations -->\n").unwrap();
+    let (written, after) = rest.split_once("<!-- end of table -->").unwrap();
+    if written != table && std::env::var_os("GATEWAY_MODULES_UPDATE").is_some() {
+        let whole = format!("{before}<!-- table of installations -->\n{table}<!-- end of table -->{after}");
+        return fs::write(path, whole).unwrap();
+    }
+    assert_eq!(written, table, "{path}: run this with GATEWAY_MODULES_UPDATE=1");
+}
+
 #[test]
 fn all_modules_declare_a_whole_installation() {
     let options = InstallationOptions::default()
         .with_channel(Channel::Experimental)
         .with_image_pull_secrets(vec!["mirror".to_owned()]);
-    let modules: [(&dyn GatewayModule, &str); 6] = [
-        (&Istio::new(), "1.30"),
-        (&Cilium::new(), "1.20"),
-        (&Kgateway::new(), "2.4"),
-        (&Kong::new(), "2.3"),
-        (&NginxGatewayFabric::new(), "2.6"),
-        (&Traefik::new(), "3.7"),
-    ];
-    for (module, version) in modules {
+    for (module, version) in modules() {
+        let module = module.as_ref();
         let name = module.metadata().name;
         let installation = installation(module, version, &options);
         assert!(installation.post_checks.len() >= 3, "{name}");

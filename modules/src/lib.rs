@@ -39,7 +39,7 @@ pub const DEFAULT_MODULE: &str = "kgateway";
 /// The modules that the features have compiled in.
 ///
 /// # Errors
-/// Two crates register one name, or an adapter needs a newer core.
+/// Two crates register one name, or an adapter is written for another contract.
 pub fn registry() -> Result<Registry, RegistryError> {
     // Also finds adapters of other crates that the application links.
     #[allow(unused_mut)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_modules::{DEFAULT_MODULE, Registry, RegistryError, registry};
 
 /// Each is a feature.
-const KNOWN: [&str; 7] = ["cilium", "generic", "istio", "kgateway", "kong", "nginx-gateway-fabric", "traefik"];
+const KNOWN: &[&str] = &["cilium", "generic", "istio", "kgateway", "kong", "nginx-gateway-fabric", "traefik"];
 
 fn enabled() -> Vec<&'static str> {
     let all = [

@@ -16,6 +16,14 @@ pub enum Error {
         /// The reason that the system gave.
         source: std::io::Error,
     },
+    /// A file of expected objects, or the CRDs for them, could not be understood.
+    #[error("{path}: {reason}", path = path.display())]
+    ExpectedObjects {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A program could not be started.
     #[error("cannot start {program}: {source}")]
     Spawn {

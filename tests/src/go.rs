@@ -33,6 +33,14 @@ const FLUX: [(&str, &str); 3] = [
     ("flux.go", include_str!("../flux/flux.go")),
 ];
 
+/// The version of Gateway API's conformance suite that the Go sources pin: that of the definitions which suites install.
+pub const CONFORMANCE_VERSION: &str = "1.6.1";
+const CONFORMANCE: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../gateway-api/go.mod")),
+    ("go.sum", include_str!("../gateway-api/go.sum")),
+    ("conformance_test.go", include_str!("../gateway-api/conformance_test.go")),
+];
+
 /// The Helm program: the one that `GATEWAY_MODULES_HELM` names, else from the cache, else built from its Go module
 /// (three minutes on two cores, once). It blocks; any number of processes may call it at once.
 ///
@@ -42,7 +50,7 @@ pub fn helm() -> Result<PathBuf, Error> {
     if let Some(program) = std::env::var_os(HELM_VARIABLE).filter(|program| !program.is_empty()) {
         return Ok(program.into());
     }
-    tool("helm", HELM_VERSION, "helm.sh/helm/v4/cmd/helm", &HELM)
+    tool("helm", HELM_VERSION, BUILD, "helm.sh/helm/v4/cmd/helm", &HELM)
 }
 
 /// The registry of the distribution project, for charts: from the cache, else built (two minutes on two cores, once).
@@ -50,7 +58,7 @@ pub fn helm() -> Result<PathBuf, Error> {
 /// # Errors
 /// As [`helm`].
 pub fn registry() -> Result<PathBuf, Error> {
-    tool("registry", REGISTRY_VERSION, "github.com/distribution/distribution/v3/cmd/registry", &REGISTRY)
+    tool("registry", REGISTRY_VERSION, BUILD, "github.com/distribution/distribution/v3/cmd/registry", &REGISTRY)
 }
 
 /// The definition of Flux's HelmRelease as YAML, generated from its Go types: the module that holds the file is not to be had
@@ -59,7 +67,8 @@ pub fn registry() -> Result<PathBuf, Error> {
 /// # Errors
 /// As [`helm`], or the generator fails.
 pub fn flux_helm_release() -> Result<String, Error> {
-    let generator = tool("controller-gen", FLUX_VERSION, "sigs.k8s.io/controller-tools/cmd/controller-gen", &FLUX)?;
+    let package = "sigs.k8s.io/controller-tools/cmd/controller-gen";
+    let generator = tool("controller-gen", FLUX_VERSION, BUILD, package, &FLUX)?;
     let folder = generator.parent().unwrap_or(Path::new(".")).to_owned();
     let made = folder.join("helmreleases.yaml");
     if !made.is_file() {
@@ -108,7 +117,29 @@ pub fn module(path: &str, version: &str) -> Result<PathBuf, Error> {
     }
 }
 
-fn tool(name: &str, version: &str, package: &str, sources: &[(&str, &str)]) -> Result<PathBuf, Error> {
+/// The conformance suite of Gateway API as a program that takes the suite's options, and the echo server that its backends run:
+/// from the cache, else built (a minute on two cores, once).
+///
+/// # Errors
+/// As [`helm`].
+pub fn conformance() -> Result<(PathBuf, PathBuf), Error> {
+    let suite = tool("conformance", CONFORMANCE_VERSION, &["test", "-c"], ".", &CONFORMANCE)?;
+    let package = "sigs.k8s.io/gateway-api/conformance/echo-basic";
+    Ok((suite, tool("echo-basic", CONFORMANCE_VERSION, BUILD, package, &CONFORMANCE)?))
+}
+
+/// Where the Go sources of the conformance suite are, with the manifests that it applies.
+///
+/// # Errors
+/// As [`module`].
+pub fn conformance_module() -> Result<PathBuf, Error> {
+    module("sigs.k8s.io/gateway-api/conformance", &format!("v{CONFORMANCE_VERSION}"))
+}
+
+/// A program is made by this; one of tests by `go test -c`.
+const BUILD: &[&str] = &["build"];
+
+fn tool(name: &str, version: &str, how: &[&str], package: &str, sources: &[(&str, &str)]) -> Result<PathBuf, Error> {
     let folder = cache_folder()?.join(name).join(format!(
         "{version}-{}-{}-{}",
         fingerprint(sources),
@@ -128,7 +159,7 @@ fn tool(name: &str, version: &str, package: &str, sources: &[(&str, &str)]) -> R
     }
     // Another process may have built it while this one waited.
     if !binary.is_file() {
-        build(name, version, package, sources, &folder, &binary)?;
+        build(name, version, (how, package), sources, &folder, &binary)?;
     }
     Ok(binary)
 }
@@ -136,7 +167,7 @@ fn tool(name: &str, version: &str, package: &str, sources: &[(&str, &str)]) -> R
 fn build(
     name: &str,
     version: &str,
-    package: &str,
+    (how, package): (&[&str], &str),
     sources: &[(&str, &str)],
     folder: &Path,
     binary: &Path,
@@ -153,7 +184,8 @@ fn build(
     tell(&format!("building {name} {version} from source, once; a few minutes (log: {})", log_path.display()));
     let start = Instant::now();
     let status = Command::new("go")
-        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
+        .args(how)
+        .args(["-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
         .arg(&unfinished)
         .arg(package)
         .current_dir(&place)

@@ -4,7 +4,7 @@
 //!
 //! [`ControlPlane::start`] brings up etcd, kube-apiserver and kube-controller-manager, as processes or in a
 //! container, and leaves nothing behind. [`crds`] installs custom resource definitions, [`audit`] tells what
-//! reached the API server, and [`stand_in`] writes the status that a gateway would write when the gateway
+//! reached the API server, [`proxy`] makes the way to it fail, and [`stand_in`] writes the status that a gateway would write when the gateway
 //! itself cannot run.
 //!
 //! ```no_run
@@ -20,10 +20,13 @@
 //! # }
 //! ```
 
+#[cfg(target_os = "linux")]
+pub mod behaviour;
 pub mod conformance;
 pub mod contract;
 mod control_plane;
 mod error;
+pub mod expected;
 pub mod go;
 #[cfg(target_os = "linux")]
 pub mod lab;
@@ -35,7 +38,9 @@ pub use control_plane::binaries::{self, Binaries, Program};
 pub use control_plane::crds::{self, Channel};
 pub use control_plane::inventory::Inventory;
 pub use control_plane::namespaces::{self, create_namespace};
+pub use control_plane::opening::{self, protected_openings};
 pub use control_plane::options::{Form, Options};
+pub use control_plane::proxy::{self, Fault, FaultyProxy, ProxiedRequest};
 pub use control_plane::schemas::{self, schemas_or_explain};
 pub use control_plane::stand_in::{self, StandIn, StandInOptions};
 

@@ -114,3 +114,71 @@ the reasons, is what `gwm compare -f examples/intents/policies` prints.
 What `generic` can do depends on what the live class publishes and on what the operator claims for it (`gateway.parameters`).
 
 ";
+
+/// Results of the conformance suite that are of another version of a gateway or of the suite, or of another table than there is
+/// now, are out of date.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_conformance_suite_has_shown() {
+    use gateway_modules_testkit::{
+        go::CONFORMANCE_VERSION,
+        lab::{
+            conformance::{self, ConformanceRun},
+            gateways,
+        },
+    };
+    let text = fs::read_to_string(support::repository(conformance::RESULTS)).expect("results");
+    let runs: Vec<ConformanceRun> = serde_json::from_str(&text).expect("results");
+    assert!(runs.iter().any(|run| run.module == "traefik"), "it was asked first");
+    let registry = gateway_modules::registry().expect("modules");
+    for run in &runs {
+        let again = format!("run `cargo xtask lab conformance {} --write`", run.module);
+        let gateway = gateways::find(&run.module).expect("a gateway of the lab");
+        assert_eq!(run.version, gateway.version, "{again}");
+        assert_eq!(run.gateway_api, CONFORMANCE_VERSION, "{again}");
+        assert_eq!(run.limits, gateway.limits, "{again}");
+        assert_eq!(run.differences(), Vec::<String>::new(), "{again}");
+        let module = registry.get(&run.module).expect("a module");
+        let declared: Vec<String> =
+            conformance::declared(gateway, &*module).expect("a table").iter().map(ToString::to_string).collect();
+        let mut told: Vec<&String> =
+            run.features.iter().filter(|feature| feature.declared).map(|feature| &feature.name).collect();
+        told.sort();
+        assert_eq!(told, declared.iter().collect::<Vec<_>>(), "{again}");
+    }
+    for (path, text) in conformance::files(&runs).expect("files") {
+        check(&support::repository(&path), &text);
+    }
+}
+
+/// Results of the behaviour suite that name another version of a gateway, or not the cases that there are now, are out of
+/// date; what is made of them is as they say.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_gateways_were_seen_to_do() {
+    use gateway_modules_testkit::{
+        behaviour::{self, BehaviourReport},
+        lab::gateways,
+    };
+    const AGAIN: &str = "run `cargo xtask lab test --write`";
+    let text = fs::read_to_string(support::repository(behaviour::RESULTS)).expect("results");
+    let reports: Vec<BehaviourReport> = serde_json::from_str(&text).expect("results");
+    let modules: Vec<&str> = reports.iter().map(|report| report.module.as_str()).collect();
+    let there: Vec<&str> = gateways::ALL.iter().map(|gateway| gateway.module).collect();
+    assert_eq!(modules, there, "{AGAIN}");
+    for (report, gateway) in reports.iter().zip(gateways::ALL) {
+        assert_eq!(report.version, gateway.version, "{}: {AGAIN}", report.module);
+        match BehaviourReport::absent(gateway) {
+            Some(absent) => assert_eq!(*report, absent, "{AGAIN}"),
+            None => {
+                let names: Vec<&str> = report.lines.iter().map(|line| line.name.as_str()).collect();
+                assert_eq!(names, behaviour::names(), "{}: {AGAIN}", report.module);
+                assert!(report.passes(), "{}: a failure is no result", report.module);
+                assert_eq!(report.limits, gateway.limits, "{}: {AGAIN}", report.module);
+            }
+        }
+    }
+    for (path, text) in behaviour::files(&reports).expect("files") {
+        check(&support::repository(&path), &text);
+    }
+}

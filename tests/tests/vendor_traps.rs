@@ -238,7 +238,7 @@ fn istio_requires_a_token_and_does_not_only_verify_one() {
 #[test]
 fn istio_destination_rules_say_nothing_of_tls() {
     on("istio", |bench| {
-        let policies = json!({"connectionLimit": {"max": 100},
+        let policies = json!({"circuitBreaking": {"maxConnections": 100},
             "backendTls": {"hostname": "web.shop.svc", "trust": {"configMaps": ["ca"]}}});
         let mut documents = endpoint(json!({}));
         documents[0]["policies"] = policies;

@@ -1,5 +1,7 @@
 //! `cargo xtask lab`: a real single-node cluster with real gateways, see the test kit's module `lab`.
 
+mod conformance;
+
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
@@ -11,7 +13,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use gateway_modules_testkit::{
-    lab::{self, Artifacts, Lab, State, gateways},
+    lab::{self, AnyCluster, Artifacts, ClusterProvider, Lab, State, gateways},
     schemas_or_explain,
 };
 
@@ -23,8 +25,10 @@ const START: Duration = Duration::from_mins(2);
 pub(crate) enum Command {
     /// Makes all programs and images; a lab makes what is missing by itself.
     ///
-    /// Cold: about fifteen minutes on two cores, most of it Kubernetes from source.
-    Build,
+    /// Cold: about fifteen minutes on two cores, most of it Kubernetes from source; Istio takes ten more.
+    Build(Build),
+    /// Tells whether a lab can run on this machine, and what would help where it cannot.
+    Check,
     /// Starts a lab with the gateways that are named, or adds them to one that runs.
     Up(Up),
     /// Ends a lab and removes all of it, also what one that was killed has left.
@@ -33,8 +37,10 @@ pub(crate) enum Command {
     Status,
     /// A shell in the lab's network with KUBECONFIG set; with arguments it runs these instead.
     Shell(Shell),
-    /// Runs the behaviour suite against real gateways and writes docs/behaviour.md with --write.
+    /// Runs the behaviour suite against real gateways; --write keeps the results in the repository.
     Test(Test),
+    /// Runs the upstream conformance suite of Gateway API against a gateway, and compares it with the capability table.
+    Conformance(conformance::Arguments),
     /// The first process of a lab's namespaces.
     #[command(hide = true)]
     Hold(Name),
@@ -45,6 +51,12 @@ pub(crate) struct Name {
     /// Tells several labs apart: lower-case letters, digits and dashes.
     #[arg(long, default_value = "default")]
     name: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Build {
+    /// Only the images of these gateways; of all that can run when none is named.
+    gateways: Vec<String>,
 }
 
 #[derive(Args)]
@@ -71,22 +83,32 @@ pub(crate) struct Test {
     /// Only the tests whose names contain this.
     #[arg(long)]
     only: Option<String>,
-    /// Writes docs/behaviour.md.
-    #[arg(long)]
+    /// Writes the results of the gateways that were asked: docs/behaviour.json, and what is made of it (docs/behaviour.md,
+    /// the evidence of the adapters).
+    #[arg(long, conflicts_with_all = ["only", "kubeconfig"])]
     write: bool,
     /// Leaves the lab running, to look at it.
     #[arg(long)]
     keep: bool,
+    /// Asks gateways in the cluster of this file (its current context) and starts no lab: kind, k3s, one of a cloud. Its Services
+    /// must be reached from here, cluster addresses too, and its nodes must have the images of `lab build`.
+    #[arg(long, requires = "gateways")]
+    kubeconfig: Option<PathBuf>,
+    /// With --kubeconfig: the gateways are installed there already.
+    #[arg(long, requires = "kubeconfig")]
+    installed: bool,
 }
 
 pub(crate) fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Build => Artifacts::make(workspace()).map(drop).map_err(Error::from),
+        Command::Build(arguments) => build(&arguments),
+        Command::Check => check(),
         Command::Up(arguments) => up(&arguments),
         Command::Down(name) => down(&name.name),
         Command::Status => status(),
         Command::Shell(arguments) => shell(&arguments),
         Command::Test(arguments) => test(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Hold(name) => hold(&name.name),
     }
 }
@@ -98,6 +120,31 @@ fn workspace() -> &'static Path {
 #[expect(clippy::print_stderr, reason = "the command's answer")]
 fn tell(text: &str) {
     eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn check() -> Result<(), Error> {
+    let checks = lab::preflight();
+    for check in &checks {
+        println!("{check}");
+    }
+    match checks.iter().filter(|check| check.found.is_err()).count() {
+        0 => Ok(()),
+        missing => Err(Error::Message(format!("{missing} of {} needs of a lab are not met here", checks.len()))),
+    }
+}
+
+fn build(arguments: &Build) -> Result<(), Error> {
+    let gateways = named(&arguments.gateways)?;
+    let begin = Instant::now();
+    let done = |what: &str| tell(&format!("{what} there after {} s", begin.elapsed().as_secs()));
+    Artifacts::make(workspace())?;
+    done("node, name server and backends are");
+    for gateway in gateways.iter().filter(|gateway| matches!(gateway.stand, gateways::Stand::Runs { .. })) {
+        gateway.images()?;
+        done(&format!("{} {} is", gateway.module, gateway.version));
+    }
+    Ok(())
 }
 
 fn up(arguments: &Up) -> Result<(), Error> {
@@ -176,29 +223,45 @@ fn hold(name: &str) -> Result<(), Error> {
 }
 
 fn find(module: &str) -> Result<&'static gateways::Gateway, Error> {
-    let names = || gateways::ALL.iter().map(|gateway| gateway.module).collect::<Vec<_>>().join(", ");
-    gateways::ALL
-        .iter()
-        .find(|gateway| gateway.module == module)
-        .ok_or_else(|| Error::Message(format!("no gateway {module:?}; there are {}", names())))
+    let all = || gateways::ALL.iter().chain(gateways::COMMUNITY);
+    let names = || all().map(|gateway| gateway.module).collect::<Vec<_>>().join(", ");
+    gateways::find(module).ok_or_else(|| Error::Message(format!("no gateway {module:?}; there are {}", names())))
+}
+
+/// Those, or all when none is named.
+fn named(names: &[String]) -> Result<Vec<&'static gateways::Gateway>, Error> {
+    if names.is_empty() { Ok(gateways::ALL.iter().collect()) } else { names.iter().map(|name| find(name)).collect() }
+}
+
+/// A gateway of which nobody is asked here, and why.
+fn absent(gateway: &gateways::Gateway) -> Option<&'static str> {
+    if let gateways::Stand::Absent(reason) = gateway.stand { Some(reason) } else { None }
 }
 
 fn install(name: &str, gateway: &'static gateways::Gateway) -> Result<(), Error> {
-    if let gateways::Stand::Absent(reason) = gateway.stand {
+    if let Some(reason) = absent(gateway) {
         return Err(Error::Message(format!("{} does not run in a lab: {reason}", gateway.module)));
     }
+    install_in(&Lab::attach(name)?, gateway)
+}
+
+fn install_in(cluster: &dyn ClusterProvider, gateway: &'static gateways::Gateway) -> Result<(), Error> {
     let Some(schemas) = schemas_or_explain()? else { return Ok(()) };
-    let lab = Lab::attach(name)?;
-    let kubeconfig = lab.kubeconfig()?;
+    // Before the network of a lab, from which nothing can be fetched.
+    gateway.images()?;
+    let registry = gateway_modules::registry().map_err(|error| Error::Message(error.to_string()))?;
+    let module = registry.get(gateway.module).map_err(|error| {
+        let community = gateways::COMMUNITY.iter().any(|known| known.module == gateway.module);
+        let advice = if community { "; examples/community-adapter/lab has it, and installs this gateway" } else { "" };
+        Error::Message(format!("{error}{advice}"))
+    })?;
+    let kubeconfig = cluster.kubeconfig()?;
     let begin = Instant::now();
-    let addresses = lab.run(|| async move {
+    lab::run_in(cluster, || async move {
         let client = lab::client(kubeconfig).await?;
-        gateways::install(&client, gateway, &schemas).await?;
-        gateways::addresses(&client, gateway, "external").await
+        gateways::install(&client, cluster, gateway, module, &schemas).await
     })??;
-    let addresses: Vec<String> = addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
-    let seconds = begin.elapsed().as_secs_f32();
-    tell(&format!("{} {} is ready after {seconds:.1} s: {}", gateway.module, gateway.version, addresses.join(", ")));
+    tell(&format!("{} {} is ready after {:.1} s", gateway.module, gateway.version, begin.elapsed().as_secs_f32()));
     Ok(())
 }
 
@@ -219,7 +282,7 @@ fn status() -> Result<(), Error> {
             None => println!("{}\twas killed; `down` or `up` cleans it away", state.name()),
         }
     }
-    for gateway in gateways::ALL {
+    for gateway in gateways::ALL.iter().chain(gateways::COMMUNITY) {
         match gateway.stand {
             gateways::Stand::Absent(reason) => {
                 println!("{} {}: does not run here: {reason}", gateway.module, gateway.version)
@@ -244,40 +307,65 @@ fn shell(arguments: &Shell) -> Result<(), Error> {
     Err(Error::io("start", "nsenter")(command.env("KUBECONFIG", state.kubeconfig()).exec()))
 }
 
-/// A lab of its own, which goes when the suite has ended.
 fn test(arguments: &Test) -> Result<(), Error> {
     let begin = Instant::now();
-    let wanted = |gateway: &&gateways::Gateway| {
-        arguments.gateways.is_empty() || arguments.gateways.iter().any(|name| name == gateway.module)
-    };
-    for name in &arguments.gateways {
-        find(name)?;
-    }
     if schemas_or_explain()?.is_none() {
         return Ok(());
     }
+    let result = match &arguments.kubeconfig {
+        Some(file) => test_in_cluster(arguments, file),
+        None => test_in_lab(arguments),
+    };
+    tell(&format!("lab: {} s in all", begin.elapsed().as_secs()));
+    result
+}
+
+/// A lab of its own, which goes when the suite has ended.
+fn test_in_lab(arguments: &Test) -> Result<(), Error> {
+    let wanted = named(&arguments.gateways)?;
     let name = format!("test-{}", std::process::id());
     let state = State::of(&name)?;
-    let guard = Guard { state: &state, keep: arguments.keep };
+    let _guard = Guard { state: &state, keep: arguments.keep };
     start(&state, if arguments.keep { Life::Own } else { Life::Ours })?;
-    for gateway in gateways::ALL.iter().filter(wanted) {
-        if matches!(gateway.stand, gateways::Stand::Runs { .. }) {
-            install(&name, gateway)?;
+    for gateway in wanted {
+        match absent(gateway) {
+            Some(reason) => tell(&format!("{}: skipped: {reason}", gateway.module)),
+            None => install(&name, gateway)?,
         }
     }
+    suite(arguments, ("GATEWAY_MODULES_LAB", name.as_ref()))
+}
+
+/// Somebody's cluster, in which the gateways and the suite's objects stay.
+fn test_in_cluster(arguments: &Test, file: &Path) -> Result<(), Error> {
+    let file = fs::canonicalize(file).map_err(Error::io("read", file))?;
+    let cluster = AnyCluster { file };
+    for name in &arguments.gateways {
+        let gateway = gateways::find_for(&cluster, name).map_or_else(|| find(name), Ok)?;
+        if let Some(reason) = absent(gateway) {
+            return Err(Error::Message(format!("{name}: there is no entry for other clusters: {reason}")));
+        }
+        if !arguments.installed {
+            install_in(&cluster, gateway)?;
+        }
+    }
+    tell(&format!("asking {}", cluster.describe()));
+    suite(arguments, ("GATEWAY_MODULES_LAB_KUBECONFIG", cluster.file.as_os_str()))
+}
+
+/// Runs the suite in the cluster that the variable names.
+fn suite(arguments: &Test, cluster: (&str, &std::ffi::OsStr)) -> Result<(), Error> {
     let mut command = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(workspace())
         .args(["test", "--quiet", "--package", "gateway-modules-testkit", "--test", "behaviour", "--"])
         .args(&arguments.gateways)
-        .env("GATEWAY_MODULES_LAB", &name)
+        .env(cluster.0, cluster.1)
         .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default());
     if arguments.write {
-        command.env("GATEWAY_MODULES_LAB_PAGE", workspace().join("docs/behaviour.md"));
+        command.env("GATEWAY_MODULES_LAB_WRITE", workspace());
     }
     let status = command.status().map_err(Error::io("start", "cargo"))?;
-    drop(guard);
-    tell(&format!("lab: {} s in all", begin.elapsed().as_secs()));
     if status.success() {
         Ok(())
     } else {

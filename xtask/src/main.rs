@@ -1,11 +1,14 @@
 //! Developer commands: `cargo xtask --help`. One file per command.
 
+mod bench;
 mod conformance;
 mod control_plane;
 mod docker;
 mod error;
 #[cfg(target_os = "linux")]
 mod lab;
+mod new_adapter;
+mod semver;
 mod test;
 
 use std::process::ExitCode;
@@ -22,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Times and memory of 100, 1,000 and 5,000 components, each beside a peer.
+    Bench(bench::Arguments),
     /// A real Kubernetes control plane (etcd, API server, controllers; no nodes) that stays until `down`.
     #[command(subcommand)]
     ControlPlane(control_plane::Command),
@@ -34,6 +39,10 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(subcommand)]
     Lab(lab::Command),
+    /// An adapter in this work tree.
+    NewAdapter(new_adapter::Arguments),
+    /// The public API of the trait crate against that of the last release.
+    Semver(semver::Arguments),
     /// All checks and tests.
     Test(test::Arguments),
 }
@@ -41,11 +50,14 @@ enum Command {
 #[expect(clippy::print_stderr, reason = "errors go to the terminal")]
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::ControlPlane(command) => control_plane::run(command),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Docker(command) => docker::run(command),
         #[cfg(target_os = "linux")]
         Command::Lab(command) => lab::run(command),
+        Command::NewAdapter(arguments) => new_adapter::run(&arguments),
+        Command::Semver(arguments) => semver::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match result {

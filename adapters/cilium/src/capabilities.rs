@@ -109,7 +109,7 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     let since_1_20 = line >= (1, 20);
     let (report, documented) = if since_1_20 { (REPORT_1_20, "1.20") } else { (REPORT_1_19, "1.19") };
     for name in REPORTED {
-        capabilities.declare(name.clone(), granularity(name), report.clone());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), report.clone());
     }
     for kind in STANDARD_POLICIES {
         capabilities.declare(CapabilityName::policy(*kind), Rule, report.clone());
@@ -125,7 +125,7 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
 
 fn since_1_20_too(capabilities: &mut Capabilities) {
     for name in REPORTED_SINCE_1_20 {
-        capabilities.declare(name.clone(), granularity(name), REPORT_1_20);
+        capabilities.declare(name.clone(), Granularity::of_feature(name), REPORT_1_20);
     }
     for name in REPORTED_SINCE_1_20_EXPERIMENTAL {
         capabilities.declare_experimental(name.clone(), Rule, REPORT_1_20_EXPERIMENTAL);
@@ -136,21 +136,8 @@ fn since_1_20_too(capabilities: &mut Capabilities) {
     // Of the class; this module gives each Gateway that logs a class of its own (docs/decisions/0021).
     let evidence =
         Evidence::documentation("CiliumGatewayClassConfig .spec.telemetry.accessLogs (CRD v2alpha1)", "1.20");
-    let kind = PolicyKind::AccessLog;
-    capabilities.declare(CapabilityName::policy(kind), Gateway, evidence.clone());
-    for part in ["text", "json", "fields", "endpoint/TLS"] {
-        capabilities.declare(CapabilityName::policy_part(kind, part), Gateway, evidence.clone());
-    }
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") || text == "ListenerSet" => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
-        _ => Rule,
-    }
+    let parts = ["text", "json", "fields", "endpoint/TLS"];
+    capabilities.declare_policy(PolicyKind::AccessLog, Gateway, &parts, &evidence);
 }
 
 #[cfg(test)]

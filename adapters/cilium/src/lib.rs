@@ -9,7 +9,10 @@ mod provisioning;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -93,4 +96,4 @@ impl GatewayModule for Cilium {
     }
 }
 
-register_adapter!("cilium", Cilium::new);
+register_adapter!("cilium", Cilium::new, Contract::V1_1);

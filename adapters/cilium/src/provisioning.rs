@@ -5,7 +5,9 @@
 
 use gateway_modules_core::{
     intent::{Exposure, FieldRef, ListenerProtocol},
-    module::{Context, FieldOutcome, GatewayEdit, Provisioned, Refusal, Refusals, Requirement, Verdict},
+    module::{
+        Context, FieldOutcome, GatewayEdit, Provisioned, Refusal, Refusals, Requirement, Verdict, read_parameters,
+    },
     object::{GroupVersionKind, Object},
     resolve::{DataPlaneTopology, GatewayTopology},
 };
@@ -48,15 +50,14 @@ pub enum ServiceType {
 }
 
 impl Parameters {
-    fn of(plane: &DataPlaneTopology) -> Result<Self, serde_json::Error> {
-        serde_json::from_value(Value::Object(plane.gateway.parameters.clone()))
+    fn of(plane: &DataPlaneTopology) -> Result<Self, Refusal> {
+        read_parameters(plane, "cilium")
     }
 }
 
 pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
     let selection = FieldRef::new(plane.document.clone(), "/spec/gateway");
-    let parameters = Parameters::of(plane)
-        .map_err(|error| Refusal::new(selection.child("parameters"), error.to_string(), &["gwm modules cilium"]))?;
+    let parameters = Parameters::of(plane)?;
     let mut refusals: Vec<Refusal> = plane.gateways.iter().flat_map(refuse).collect();
     refusals.extend(host_headers(plane));
     let own: Vec<&GatewayTopology> =

@@ -62,19 +62,12 @@ pub(crate) fn claimed(parameters: &Map<String, Value>) -> Capabilities {
     for name in parameters.get("capabilities").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     {
         if may_be_claimed(name) {
+            let name = CapabilityName::from(name.to_owned());
             let evidence = Evidence::operator("gateway.parameters.capabilities");
-            capabilities.declare(CapabilityName::from(name.to_owned()), granularity(name), evidence);
+            capabilities.declare(name.clone(), Granularity::of_feature(&name), evidence);
         }
     }
     capabilities
-}
-
-fn granularity(name: &str) -> Granularity {
-    match name {
-        _ if name.starts_with("Gateway") || name == "ListenerSet" => Granularity::Gateway,
-        _ if name.starts_with("listener/") => Granularity::Listener,
-        _ => Granularity::Rule,
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ mod provisioning;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -83,4 +86,4 @@ impl GatewayModule for Generic {
     }
 }
 
-register_adapter!("generic", Generic::new);
+register_adapter!("generic", Generic::new, Contract::V1_1);

@@ -2,13 +2,13 @@
 
 use gateway_modules_core::{
     intent::{Exposure, FieldRef},
-    module::{FieldOutcome, Provisioned, Refusal, Refusals, Verdict},
+    module::{FieldOutcome, Provisioned, Refusal, Refusals, Verdict, read_parameters},
     object::{GroupVersionKind, Object},
     resolve::{DataPlaneTopology, GatewayTopology},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::capabilities;
 
@@ -32,8 +32,7 @@ pub struct Parameters {
 pub(crate) fn provision(plane: &DataPlaneTopology) -> Result<Provisioned, Refusals> {
     let selection = FieldRef::new(plane.document.clone(), "/spec/gateway");
     let field = selection.child("parameters");
-    let parameters: Parameters = serde_json::from_value(Value::Object(plane.gateway.parameters.clone()))
-        .map_err(|error| Refusal::new(field.clone(), error.to_string(), &["gwm modules generic"]))?;
+    let parameters: Parameters = read_parameters(plane, "generic")?;
 
     let mut refusals: Vec<Refusal> = plane.gateways.iter().filter_map(unproven).collect();
     for (index, name) in parameters.capabilities.iter().enumerate() {

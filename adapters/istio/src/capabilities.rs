@@ -170,7 +170,7 @@ fn table(line: &'static str, since_1_31: bool) -> Capabilities {
     };
     let mut capabilities = Capabilities::new();
     for name in REPORTED {
-        capabilities.declare(name.clone(), granularity(name), shown());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), shown());
     }
     for (kind, granularity) in STANDARD_POLICIES {
         capabilities.declare(CapabilityName::policy(*kind), *granularity, shown());
@@ -179,10 +179,7 @@ fn table(line: &'static str, since_1_31: bool) -> Capabilities {
         capabilities.declare(name.clone(), *granularity, code(place));
     }
     for (kind, granularity, place, parts) in VENDOR_POLICIES {
-        capabilities.declare(CapabilityName::policy(*kind), *granularity, reference(place));
-        for part in *parts {
-            capabilities.declare(CapabilityName::policy_part(*kind, part), *granularity, reference(place));
-        }
+        capabilities.declare_policy(*kind, *granularity, parts, &reference(place));
     }
     for name in RETRY {
         capabilities.declare_experimental(name.clone(), Rule, code("pilot/pkg/config/kube/gateway/conversion.go"));
@@ -200,20 +197,16 @@ fn table(line: &'static str, since_1_31: bool) -> Capabilities {
     );
     if since_1_31 {
         for name in SINCE_1_31 {
-            capabilities.declare(name.clone(), granularity(name), code("pilot/pkg/config/kube/gateway (1.31.0-rc.0)"));
+            capabilities.declare(
+                name.clone(),
+                Granularity::of_feature(name),
+                code("pilot/pkg/config/kube/gateway (1.31.0-rc.0)"),
+            );
         }
     }
+    // Written by `cargo xtask lab test --write`.
+    capabilities.tested(include_str!("tested.csv"), if since_1_31 { (1, 31) } else { (1, 30) });
     capabilities
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") || text == "ListenerSet" => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
-        _ => Rule,
-    }
 }
 
 #[cfg(test)]

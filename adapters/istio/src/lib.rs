@@ -12,14 +12,15 @@ use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
     module::{
-        Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
-        Refusals,
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget,
+        Provisioned, Refusals,
     },
     register_adapter,
     resolve::DataPlaneTopology,
 };
 
-pub use self::parameters::{BodyCheck, ExtensionProvider, LogFormat, Parameters, Resources, ServiceType};
+pub use self::parameters::{BodyCheck, ExtensionProvider, LogFormat, Parameters};
+pub use gateway_modules_core::module::{Resources, ServiceType};
 
 /// Istio.
 #[derive(Clone, Debug)]
@@ -79,6 +80,12 @@ impl GatewayModule for Istio {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
     }
 
+    fn closed_routes_name_backends(&self) -> bool {
+        // Istio writes the status of a BackendTLSPolicy for a Gateway when a route of it names the backend, also with weight
+        // 0, and answers 500 meanwhile (docs/findings.md, 19).
+        true
+    }
+
     fn installation(
         &self,
         version: &ModuleVersion,
@@ -96,4 +103,4 @@ impl GatewayModule for Istio {
     }
 }
 
-register_adapter!("istio", Istio::new);
+register_adapter!("istio", Istio::new, Contract::V1_1);

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gateway_modules_core::{intent::FieldRef, module::Refusal, resolve::DataPlaneTopology};
+use gateway_modules_core::{
+    module::{Refusal, Resources, ServiceType, read_parameters},
+    resolve::DataPlaneTopology,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Parameters of this module (`gateway.parameters`), for all Gateways that the plane manages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,42 +33,6 @@ pub struct Parameters {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub client_certificate_authorities: Vec<String>,
-}
-
-/// How a public Gateway is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// By a load balancer of the cluster's provider.
-    LoadBalancer,
-    /// By a port of each node.
-    NodePort,
-    /// By something of the platform that stands before it.
-    #[serde(rename = "ClusterIP")]
-    ClusterIp,
-}
-
-impl ServiceType {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoadBalancer => "LoadBalancer",
-            Self::NodePort => "NodePort",
-            Self::ClusterIp => "ClusterIP",
-        }
-    }
-}
-
-/// Resources of the proxy (Kubernetes `ResourceRequirements`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// What it is given.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub requests: BTreeMap<String, String>,
-    /// What it may not exceed.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub limits: BTreeMap<String, String>,
 }
 
 /// A provider, as `meshConfig.extensionProviders[]` has it.
@@ -130,7 +96,5 @@ pub struct LogFormat {
 /// # Errors
 /// They are not what the schema says.
 pub(crate) fn read(plane: &DataPlaneTopology) -> Result<Parameters, Refusal> {
-    let field = FieldRef::new(plane.document.clone(), "/spec/gateway/parameters");
-    serde_json::from_value(Value::Object(plane.gateway.parameters.clone()))
-        .map_err(|error| Refusal::new(field, error.to_string(), &["gwm modules istio"]))
+    read_parameters(plane, "istio")
 }

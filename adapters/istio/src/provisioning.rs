@@ -1,8 +1,14 @@
 //! Class, parameters and standing policies of each Gateway, and what Istio cannot be given.
 
 use gateway_modules_core::{
-    intent::{Address, Exposure, FieldRef},
-    module::{Citation, Context, FieldOutcome, GatewayEdit, ObjectHandle, Provisioned, Refusal, Refusals, Verdict},
+    intent::{
+        Address, Exposure, FieldRef,
+        policies::{HashKey, LoadBalancing, LoadBalancingAlgorithm, SessionAffinity},
+    },
+    module::{
+        Citation, Context, FieldOutcome, GatewayEdit, ObjectHandle, ParameterObjects, Provisioned, Refusal, Refusals,
+        ServiceType, Verdict, refuse_existing,
+    },
     object::Object,
     resolve::{DataPlaneTopology, GatewayTopology},
 };
@@ -10,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::Standing,
-    parameters::{self, Parameters, ServiceType},
+    parameters::{self, Parameters},
     policies::{client_certificate, providers},
     resources::CONFIG_MAP,
 };
@@ -43,7 +49,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
         let namespace = cx.gateway_namespace(gateway);
         let name = cx.name(&["gateway", &namespace, &gateway.name]);
         let kind = service_type(gateway, &parameters);
-        let data = data(kind, &parameters);
+        let data = data(kind, sees_clients(plane, gateway), &parameters);
         let handle = provisioned.object(Object::new(&CONFIG_MAP, Some(&namespace), &name).with_field("data", data));
         let mut edit = GatewayEdit::parameters("", "ConfigMap", &name);
         edit.annotations.insert(SERVICE_TYPE.to_owned(), kind.to_owned());
@@ -76,14 +82,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
 
 fn refuse(gateway: &GatewayTopology, class: &str) -> Vec<Refusal> {
     if gateway.existing.is_some() {
-        // What its Service looks like, and who may change it, is not ours to know; visibility is a security policy.
-        return if gateway.exposure == Exposure::Cluster {
-            let reason = "nothing proves that an existing Gateway cannot be reached from outside the cluster";
-            let alternatives = ["a Gateway that this plane manages", "exposure Public, if that is what it is"];
-            vec![Refusal::new(gateway.source.child("exposure"), reason, &alternatives)]
-        } else {
-            Vec::new()
-        };
+        return refuse_existing(gateway).into_iter().collect();
     }
     let mut refusals = Vec::new();
     let longest = MAX_NAME.saturating_sub(class.len() + 1);
@@ -112,16 +111,33 @@ fn refuse(gateway: &GatewayTopology, class: &str) -> Vec<Refusal> {
 }
 
 fn service_type(gateway: &GatewayTopology, parameters: &Parameters) -> &'static str {
-    match gateway.exposure {
-        Exposure::Public => parameters.service_type.unwrap_or(ServiceType::LoadBalancer).as_str(),
-        Exposure::Cluster => ServiceType::ClusterIp.as_str(),
-    }
+    ServiceType::for_exposure(parameters.service_type, gateway.exposure).as_str()
+}
+
+/// Whether a policy of the Gateway asks for the addresses of clients.
+fn sees_clients(plane: &DataPlaneTopology, gateway: &GatewayTopology) -> bool {
+    let routes = plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility);
+    routes.flat_map(|route| &route.rules).any(|rule| {
+        let values = &rule.policies.values;
+        let by_address = |balancing: &LoadBalancing| {
+            matches!(balancing.algorithm, LoadBalancingAlgorithm::ConsistentHash(HashKey::ClientIp {}))
+        };
+        values.ip_access.is_some()
+            || values.load_balancing.as_ref().is_some_and(by_address)
+            || matches!(values.session_affinity, Some(SessionAffinity::ClientIp {}))
+    })
 }
 
 /// What is merged into the Deployment and the Service that Istio makes (strategic merge). The Service's type is always
 /// written: the class may have defaults of its own, which win over the annotation, and exposure must not depend on them.
-fn data(kind: &str, parameters: &Parameters) -> Value {
-    let mut data = json!({ "service": text(&json!({ "spec": { "type": kind } })) });
+/// Where a policy needs them, the Service keeps the addresses of clients: by default a node forwards with its own
+/// (istio.io tasks/security/authorization/authz-ingress), and a list of refused addresses would refuse nobody.
+fn data(kind: &str, sees_clients: bool, parameters: &Parameters) -> Value {
+    let mut service = json!({ "spec": { "type": kind } });
+    if sees_clients && kind != ServiceType::ClusterIp.as_str() {
+        service["spec"]["externalTrafficPolicy"] = "Local".into();
+    }
+    let mut data = json!({ "service": text(&service) });
     let mut spec = json!({});
     if let Some(replicas) = parameters.replicas {
         spec["replicas"] = replicas.into();
@@ -144,32 +160,18 @@ fn text(value: &Value) -> String {
 fn cite_parameters(
     parameters: &Parameters,
     field: &FieldRef,
-    made: &[(&GatewayTopology, ObjectHandle)],
+    made: &ParameterObjects<'_>,
     provisioned: &mut Provisioned,
 ) {
-    let mut cite = |name: &str, only_public: bool, pointer: &str| {
-        let citations: Vec<_> = made
-            .iter()
-            .filter(|(gateway, _)| !only_public || gateway.exposure == Exposure::Public)
-            .map(|(_, handle)| handle.at(pointer))
-            .collect();
-        let field = field.at(name);
-        if citations.is_empty() {
-            let what = if only_public { "public Gateway" } else { "Gateway" };
-            let verdict = Verdict::Inactive { reason: format!("the plane manages no {what}") };
-            provisioned.outcomes.push(FieldOutcome { field, verdict, citations });
-        } else {
-            provisioned.exact(field, citations);
-        }
-    };
+    let mut cite = |name: &str, exposure, pointer| provisioned.parameter(field.at(name), made, exposure, pointer);
     if parameters.replicas.is_some() {
-        cite("/replicas", false, "/data/deployment");
+        cite("/replicas", None, "/data/deployment");
     }
     if parameters.service_type.is_some() {
-        cite("/serviceType", true, "/data/service");
+        cite("/serviceType", Some(Exposure::Public), "/data/service");
     }
     if parameters.resources.is_some() {
-        cite("/resources", false, "/data/deployment");
+        cite("/resources", None, "/data/deployment");
     }
     for (name, what) in [
         ("extensionProviders", "which providers of the mesh configuration policies may name"),

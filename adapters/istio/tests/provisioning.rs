@@ -48,6 +48,28 @@ fn exposure_and_parameters_stand_in_the_annotation_and_the_config_map() {
 }
 
 #[test]
+fn a_service_keeps_the_addresses_of_clients_where_a_policy_needs_them() {
+    let external_traffic = |visibilities: &str, policies: &str| {
+        let release = common::release(&documents("{ module: istio }", visibilities, policies));
+        let map = &common::of_kind(&release, "ConfigMap")[0];
+        let service: serde_json::Value =
+            serde_saphyr::from_str(map["data"]["service"].as_str().expect("text")).expect("yaml");
+        service["spec"]["externalTrafficPolicy"].clone()
+    };
+    let public = "{ external: { namespace: gateways } }";
+    for policies in [
+        "{ ipAccess: { deny: [10.0.0.0/8] } }",
+        "{ loadBalancing: { algorithm: { consistentHash: { clientIp: {} } } } }",
+    ] {
+        assert_eq!(external_traffic(public, policies), "Local", "{policies}");
+    }
+    assert_eq!(external_traffic(public, "{}"), json!(null));
+    // The API server refuses the field for a Service that has no external traffic.
+    let inside = "{ external: { namespace: gateways, exposure: Cluster } }";
+    assert_eq!(external_traffic(inside, "{ ipAccess: { deny: [10.0.0.0/8] } }"), json!(null));
+}
+
+#[test]
 fn what_istio_cannot_be_given_is_refused() {
     for (gateway, visibility, expected) in [
         ("{ module: istio }", "{ listeners: [{ name: http, protocol: HTTP, port: 15021 }] }", "port 15021"),

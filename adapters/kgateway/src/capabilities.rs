@@ -193,7 +193,7 @@ fn table(line: &Line) -> Capabilities {
     };
     let mut capabilities = Capabilities::new();
     for name in REPORTED {
-        capabilities.declare(name.clone(), granularity(name), report());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), report());
     }
     for (kind, granularity) in STANDARD_POLICIES {
         capabilities.declare(CapabilityName::policy(*kind), *granularity, report());
@@ -203,30 +203,17 @@ fn table(line: &Line) -> Capabilities {
     }
     let since: &[_] = if line.since_2_4 { VENDOR_POLICIES_SINCE_2_4 } else { &[] };
     for (kind, granularity, place, parts) in VENDOR_POLICIES.iter().chain(since) {
-        capabilities.declare(CapabilityName::policy(*kind), *granularity, reference(place));
-        for part in *parts {
-            capabilities.declare(CapabilityName::policy_part(*kind, part), *granularity, reference(place));
-        }
+        capabilities.declare_policy(*kind, *granularity, parts, &reference(place));
     }
     if line.since_2_4 {
         for name in REPORTED_SINCE_2_4 {
-            capabilities.declare(name.clone(), granularity(name), report());
+            capabilities.declare(name.clone(), Granularity::of_feature(name), report());
         }
         for name in REPORTED_SINCE_2_4_EXPERIMENTAL {
             capabilities.declare_experimental(name.clone(), Rule, report());
         }
     }
     capabilities
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") || text == "ListenerSet" => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
-        _ => Rule,
-    }
 }
 
 #[cfg(test)]

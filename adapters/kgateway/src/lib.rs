@@ -10,14 +10,15 @@ use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
     module::{
-        Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget, Provisioned,
-        Refusals,
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget,
+        Provisioned, Refusals,
     },
     register_adapter,
     resolve::DataPlaneTopology,
 };
 
-pub use self::provisioning::{Parameters, Resources, ServiceType};
+pub use self::provisioning::Parameters;
+pub use gateway_modules_core::module::{Resources, ServiceType};
 
 /// kgateway.
 #[derive(Clone, Debug)]
@@ -91,4 +92,4 @@ impl GatewayModule for Kgateway {
     }
 }
 
-register_adapter!("kgateway", Kgateway::new);
+register_adapter!("kgateway", Kgateway::new, Contract::V1_1);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use gateway_modules_core::{
     intent::{Exposure, FieldRef},
-    module::{Context, FieldOutcome, GatewayEdit, ObjectHandle, Provisioned, Refusal, Refusals, Verdict},
+    module::{
+        Context, GatewayEdit, ObjectHandle, ParameterObjects, Provisioned, Refusal, Refusals, Resources, ServiceType,
+        read_parameters, refuse_existing,
+    },
     resolve::{DataPlaneTopology, GatewayTopology},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::resources::{
     ContainerParameters, DeploymentParameters, GATEWAY_PARAMETERS, GROUP, GatewayParametersSpec, KubeParameters,
@@ -44,46 +46,9 @@ pub struct Parameters {
     pub resources: Option<Resources>,
 }
 
-/// How a public Gateway is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// By a load balancer of the cluster's provider.
-    LoadBalancer,
-    /// By a port of each node.
-    NodePort,
-    /// By something of the platform that stands before it.
-    #[serde(rename = "ClusterIP")]
-    ClusterIp,
-}
-
-impl ServiceType {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoadBalancer => "LoadBalancer",
-            Self::NodePort => "NodePort",
-            Self::ClusterIp => "ClusterIP",
-        }
-    }
-}
-
-/// Resources of the proxy (Kubernetes `ResourceRequirements`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// What it is given.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub requests: BTreeMap<String, String>,
-    /// What it may not exceed.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub limits: BTreeMap<String, String>,
-}
-
 pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
     let selection = FieldRef::new(plane.document.clone(), "/spec/gateway");
-    let parameters: Parameters = serde_json::from_value(Value::Object(plane.gateway.parameters.clone()))
-        .map_err(|error| Refusal::new(selection.child("parameters"), error.to_string(), &["gwm modules kgateway"]))?;
+    let parameters: Parameters = read_parameters(plane, "kgateway")?;
     let mut refusals: Vec<Refusal> = plane.gateways.iter().flat_map(refuse).collect();
     let class = plane.gateway.class_name.as_ref().map_or("kgateway", |name| name.as_str());
     if class == WAYPOINT_CLASS {
@@ -114,14 +79,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
 
 fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
     if gateway.existing.is_some() {
-        // What its Service looks like, and who may change it, is not ours to know; visibility is a security policy.
-        return if gateway.exposure == Exposure::Cluster {
-            let reason = "nothing proves that an existing Gateway cannot be reached from outside the cluster";
-            let alternatives = ["a Gateway that this plane manages", "exposure Public, if that is what it is"];
-            vec![Refusal::new(gateway.source.child("exposure"), reason, &alternatives)]
-        } else {
-            Vec::new()
-        };
+        return refuse_existing(gateway).into_iter().collect();
     }
     let mut refusals = Vec::new();
     if gateway.name.len() > MAX_GATEWAY_NAME {
@@ -143,8 +101,7 @@ fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
 /// The Service's type is always written: the class may have parameters of its own, and exposure must not depend on them.
 fn spec(gateway: &GatewayTopology, parameters: &Parameters) -> GatewayParametersSpec {
     let public = gateway.exposure == Exposure::Public;
-    let kind =
-        if public { parameters.service_type.unwrap_or(ServiceType::LoadBalancer) } else { ServiceType::ClusterIp };
+    let kind = ServiceType::for_exposure(parameters.service_type, gateway.exposure);
     let some = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
     GatewayParametersSpec {
         kube: Some(KubeParameters {
@@ -167,40 +124,26 @@ fn spec(gateway: &GatewayTopology, parameters: &Parameters) -> GatewayParameters
 fn cite_parameters(
     parameters: &Parameters,
     field: &FieldRef,
-    made: &[(&GatewayTopology, ObjectHandle)],
+    made: &ParameterObjects<'_>,
     provisioned: &mut Provisioned,
 ) {
-    let public = |gateway: &GatewayTopology| gateway.exposure == Exposure::Public;
-    let mut cite = |name: &str, only_public: bool, pointer: &str| {
-        let citations: Vec<_> = made
-            .iter()
-            .filter(|(gateway, _)| !only_public || public(gateway))
-            .map(|(_, handle)| handle.at(pointer))
-            .collect();
-        let field = field.at(name);
-        if citations.is_empty() {
-            let what = if only_public { "public Gateway" } else { "Gateway" };
-            let verdict = Verdict::Inactive { reason: format!("the plane manages no {what}") };
-            provisioned.outcomes.push(FieldOutcome { field, verdict, citations });
-        } else {
-            provisioned.exact(field, citations);
-        }
-    };
+    let mut cite = |name: &str, exposure, pointer| provisioned.parameter(field.at(name), made, exposure, pointer);
+    let public = Some(Exposure::Public);
     if parameters.replicas.is_some() {
-        cite("/replicas", false, "/spec/kube/deployment/replicas");
+        cite("/replicas", None, "/spec/kube/deployment/replicas");
     }
     if parameters.service_type.is_some() {
-        cite("/serviceType", true, "/spec/kube/service/type");
+        cite("/serviceType", public, "/spec/kube/service/type");
     }
     if parameters.load_balancer_class.is_some() {
-        cite("/loadBalancerClass", true, "/spec/kube/service/loadBalancerClass");
+        cite("/loadBalancerClass", public, "/spec/kube/service/loadBalancerClass");
     }
     if let Some(resources) = &parameters.resources {
         if !resources.requests.is_empty() {
-            cite("/resources/requests", false, "/spec/kube/envoyContainer/resources/requests");
+            cite("/resources/requests", None, "/spec/kube/envoyContainer/resources/requests");
         }
         if !resources.limits.is_empty() {
-            cite("/resources/limits", false, "/spec/kube/envoyContainer/resources/limits");
+            cite("/resources/limits", None, "/spec/kube/envoyContainer/resources/limits");
         }
     }
 }

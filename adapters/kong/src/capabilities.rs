@@ -101,11 +101,11 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     let since_2_3 = line >= (2, 3);
     let (report, documented) = if since_2_3 { (REPORT_2_3, "2.3") } else { (REPORT_2_2, "2.2") };
     for name in REPORTED {
-        capabilities.declare(name.clone(), granularity(name), report.clone());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), report.clone());
     }
     if since_2_3 {
         for name in REPORTED_SINCE_2_3 {
-            capabilities.declare(name.clone(), granularity(name), report.clone());
+            capabilities.declare(name.clone(), Granularity::of_feature(name), report.clone());
         }
     }
     for kind in STANDARD_POLICIES {
@@ -115,11 +115,7 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
         capabilities.declare(name.clone(), *granularity, Evidence::documentation(place, documented));
     }
     for (kind, granularity, place, parts) in VENDOR_POLICIES {
-        let evidence = Evidence::documentation(place, documented);
-        capabilities.declare(CapabilityName::policy(*kind), *granularity, evidence.clone());
-        for part in *parts {
-            capabilities.declare(CapabilityName::policy_part(*kind, part), *granularity, evidence.clone());
-        }
+        capabilities.declare_policy(*kind, *granularity, parts, &Evidence::documentation(place, documented));
     }
     capabilities
 }
@@ -139,16 +135,6 @@ pub(crate) fn of_parameters(parameters: &Parameters) -> Capabilities {
         capabilities.declare(CapabilityName::policy_part(PolicyKind::Tracing, "sampling"), Rule, evidence);
     }
     capabilities
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        "ReferenceGrant" => Backend,
-        _ => Rule,
-    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,13 @@ const CLASS: GroupVersionKind = GroupVersionKind::of("gateway.networking.k8s.io"
 /// `charts/kong-operator/Chart.yaml`: which operator this chart has. Which chart has which 2.2.x is not known.
 const OPERATOR: &str = "2.3.0-rc.3";
 const CHART: &str = "1.4.0-rc.2";
-/// Read in the repository; its Go module is not served, so no test reads it again.
-const VALUES: Known = Known::Unverified { source: "Kong/kong-operator charts/kong-operator/values.yaml" };
+/// Every path below was read there, but for those that say otherwise.
+const VALUES: Known = Known::Verified {
+    source: "Kong/kong-operator charts/kong-operator/values.yaml, commit 08a60fecd564fdc9cba3e445768139708d103ec9",
+};
+/// Commented out in the values file, so a chart that was fetched does not show it either.
+const COMMENTED_OUT: Known =
+    Known::Unverified { source: "Kong/kong-operator charts/kong-operator/values.yaml, in a comment" };
 
 pub(crate) fn installation(
     version: &ModuleVersion,
@@ -32,7 +37,8 @@ pub(crate) fn installation(
             return Err(NotInstallable::new(
                 format!("which chart has Kong Operator {version} is not known"),
                 format!(
-                    "look it up in the chart's changelog and name it with `--chart-version`, or take `--version {OPERATOR}`"
+                    "look it up (`helm search repo kong/kong-operator --versions`) and run `gwm install kong --version {version} \
+                     --chart-version CHART`; or take `gwm install kong --version {OPERATOR}`, which is chart {CHART}"
                 ),
             ));
         }
@@ -79,9 +85,13 @@ fn values(options: &InstallationOptions) -> [ChartValue; 7] {
         value("ko-crds.keep", ValueKind::Boolean, "definitions stay when the chart goes, and so do the objects")
             .set(true),
         value("image.repository", ValueKind::Text, "image of the operator").set_if(image),
-        // Commented out in the values file, and read by the template.
-        value("image.pullSecrets", ValueKind::List, "Secrets with which the operator's image is pulled")
-            .set_if(secrets),
+        ChartValue::documented(
+            "image.pullSecrets",
+            ValueKind::List,
+            "Secrets with which the operator's image is pulled",
+            COMMENTED_OUT,
+        )
+        .set_if(secrets),
         value("replicaCount", ValueKind::Integer, "replicas of the operator"),
         value("env", ValueKind::Mapping, "environment of the operator"),
     ]

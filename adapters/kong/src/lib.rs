@@ -9,13 +9,17 @@ mod resources;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
 use serde_json::{Map, Value};
 
-pub use self::provisioning::{Parameters, Router, ServiceType};
+pub use self::provisioning::{Parameters, Router};
+pub use gateway_modules_core::module::ServiceType;
 
 /// Value of `GatewayClass.spec.controllerName`.
 pub(crate) const CONTROLLER: &str = "konghq.com/gateway-operator";
@@ -91,4 +95,4 @@ impl GatewayModule for Kong {
     }
 }
 
-register_adapter!("kong", Kong::new);
+register_adapter!("kong", Kong::new, Contract::V1_1);

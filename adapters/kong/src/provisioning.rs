@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use gateway_modules_core::{
     intent::{Exposure, FieldRef, ListenerProtocol},
-    module::{Context, FieldOutcome, GatewayEdit, ObjectHandle, Provisioned, Refusal, Refusals, Verdict},
+    module::{
+        Context, GatewayEdit, ObjectHandle, ParameterObjects, Provisioned, Refusal, Refusals, ServiceType,
+        read_parameters, refuse_existing,
+    },
     object::Object,
     resolve::{DataPlaneTopology, GatewayTopology},
 };
@@ -52,18 +55,6 @@ pub enum Router {
     Expressions,
 }
 
-/// How a public Gateway is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// By a load balancer of the cluster's provider.
-    LoadBalancer,
-    /// By a port of each node.
-    NodePort,
-    /// By something of the platform that stands before it.
-    #[serde(rename = "ClusterIP")]
-    ClusterIp,
-}
-
 impl Parameters {
     pub(crate) fn of(parameters: &Map<String, Value>) -> Result<Self, serde_json::Error> {
         serde_json::from_value(Value::Object(parameters.clone()))
@@ -72,8 +63,7 @@ impl Parameters {
 
 pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
     let selection = FieldRef::new(plane.document.clone(), "/spec/gateway");
-    let parameters = Parameters::of(&plane.gateway.parameters)
-        .map_err(|error| Refusal::new(selection.child("parameters"), error.to_string(), &["gwm modules kong"]))?;
+    let parameters: Parameters = read_parameters(plane, "kong")?;
     let mut refusals: Vec<Refusal> = plane.gateways.iter().flat_map(refuse).collect();
     refusals.extend(matches(plane, &parameters, cx));
     if !refusals.is_empty() {
@@ -107,11 +97,7 @@ const SERVICE_TYPE: &str = "/spec/dataPlaneOptions/network/services/ingress/type
 
 /// The Service's type is always written: the class may have parameters of its own, and exposure must not depend on them.
 fn spec(gateway: &GatewayTopology, parameters: &Parameters) -> Value {
-    let kind = match (gateway.exposure, parameters.service_type) {
-        (Exposure::Public, None | Some(ServiceType::LoadBalancer)) => "LoadBalancer",
-        (Exposure::Public, Some(ServiceType::NodePort)) => "NodePort",
-        (Exposure::Public, Some(ServiceType::ClusterIp)) | (Exposure::Cluster, _) => "ClusterIP",
-    };
+    let kind = ServiceType::for_exposure(parameters.service_type, gateway.exposure).as_str();
     let mut options = json!({ "network": { "services": { "ingress": { "type": kind } } } });
     if let Some(replicas) = parameters.replicas {
         options["deployment"]["replicas"] = replicas.into();
@@ -145,14 +131,7 @@ fn environment(parameters: &Parameters) -> BTreeMap<&'static str, &'static str> 
 
 fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
     if gateway.existing.is_some() {
-        // What its Service looks like, and who may change it, is not ours to know; visibility is a security policy.
-        return if gateway.exposure == Exposure::Cluster {
-            let reason = "nothing proves that an existing Gateway cannot be reached from outside the cluster";
-            let alternatives = ["a Gateway that this plane manages", "exposure Public, if that is what it is"];
-            vec![Refusal::new(gateway.source.child("exposure"), reason, &alternatives)]
-        } else {
-            Vec::new()
-        };
+        return refuse_existing(gateway).into_iter().collect();
     }
     let mut refusals = Vec::new();
     for (index, listener) in gateway.listeners.iter().enumerate() {
@@ -211,30 +190,19 @@ fn matches(plane: &DataPlaneTopology, parameters: &Parameters, cx: &Context<'_>)
 fn cite_parameters(
     parameters: &Parameters,
     field: &FieldRef,
-    made: &[(&GatewayTopology, ObjectHandle)],
+    made: &ParameterObjects<'_>,
     provisioned: &mut Provisioned,
 ) {
     let proxy = "/spec/dataPlaneOptions/deployment/podTemplateSpec/spec/containers/0/env";
     let environment: Vec<&str> = environment(parameters).into_keys().collect();
     let variable = |name: &str| environment.iter().position(|other| *other == name).unwrap_or_default();
     let written = [
-        ("router", format!("{proxy}/{}", variable("KONG_ROUTER_FLAVOR")), false, parameters.router.is_some()),
-        ("tracing", format!("{proxy}/{}", variable("KONG_TRACING_INSTRUMENTATIONS")), false, parameters.tracing),
-        ("replicas", "/spec/dataPlaneOptions/deployment/replicas".into(), false, parameters.replicas.is_some()),
-        ("serviceType", SERVICE_TYPE.into(), true, parameters.service_type.is_some()),
+        ("router", format!("{proxy}/{}", variable("KONG_ROUTER_FLAVOR")), None, parameters.router.is_some()),
+        ("tracing", format!("{proxy}/{}", variable("KONG_TRACING_INSTRUMENTATIONS")), None, parameters.tracing),
+        ("replicas", "/spec/dataPlaneOptions/deployment/replicas".into(), None, parameters.replicas.is_some()),
+        ("serviceType", SERVICE_TYPE.into(), Some(Exposure::Public), parameters.service_type.is_some()),
     ];
-    for (name, pointer, only_public, _) in written.into_iter().filter(|(_, _, _, written)| *written) {
-        let citations: Vec<_> = made
-            .iter()
-            .filter(|(gateway, _)| !only_public || gateway.exposure == Exposure::Public)
-            .map(|(_, handle)| handle.at(pointer.clone()))
-            .collect();
-        let field = field.child(name);
-        if citations.is_empty() {
-            let verdict = Verdict::Inactive { reason: "the plane manages no Gateway that has it".to_owned() };
-            provisioned.outcomes.push(FieldOutcome { field, verdict, citations });
-        } else {
-            provisioned.exact(field, citations);
-        }
+    for (name, pointer, exposure, _) in written.into_iter().filter(|(_, _, _, written)| *written) {
+        provisioned.parameter(field.child(name), made, exposure, &pointer);
     }
 }

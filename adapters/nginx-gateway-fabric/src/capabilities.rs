@@ -155,7 +155,7 @@ fn table(line: &Line) -> Capabilities {
     let mut capabilities = Capabilities::new();
     let lists = [(REPORTED, true), (REPORTED_SINCE_2_6, since_2_6), (REPORTED_SINCE_2_7, since_2_7)];
     for name in lists.into_iter().filter(|(_, there)| *there).flat_map(|(names, _)| names) {
-        capabilities.declare(name.clone(), granularity(name), report());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), report());
     }
     let standard = [(STANDARD_POLICIES, true), (STANDARD_POLICIES_SINCE_2_6, since_2_6)];
     for (kind, granularity) in standard.into_iter().filter(|(_, there)| *there).flat_map(|(kinds, _)| kinds) {
@@ -165,10 +165,7 @@ fn table(line: &Line) -> Capabilities {
         capabilities.declare(name.clone(), *granularity, reference(place));
     }
     for (kind, granularity, place, parts) in VENDOR_POLICIES {
-        capabilities.declare(CapabilityName::policy(*kind), *granularity, reference(place));
-        for part in *parts {
-            capabilities.declare(CapabilityName::policy_part(*kind, part), *granularity, reference(place));
-        }
+        capabilities.declare_policy(*kind, *granularity, parts, &reference(place));
     }
     layer_4(&mut capabilities, line, since_2_6, since_2_7);
     capabilities
@@ -180,31 +177,21 @@ fn layer_4(capabilities: &mut Capabilities, line: &Line, since_2_6: bool, since_
     let documented = || Evidence::documentation("CHANGELOG.md 2.4.0, pull request 4518", "2.4.0");
     for name in [api::TCP_ROUTE, project::LISTENER_TCP] {
         let evidence = if since_2_7 { report() } else { documented() };
-        capabilities.declare_experimental(name.clone(), granularity(&name), evidence);
+        capabilities.declare_experimental(name.clone(), Granularity::of_feature(&name), evidence);
     }
     for name in [api::UDP_ROUTE, project::LISTENER_UDP] {
         let evidence = if since_2_6 { report() } else { documented() };
-        capabilities.declare_experimental(name.clone(), granularity(&name), evidence);
+        capabilities.declare_experimental(name.clone(), Granularity::of_feature(&name), evidence);
     }
     if !since_2_6 {
         // Core of the profile GATEWAY-TLS of 2.3.0, made with Gateway API 1.4, where TLSRoute is experimental.
         for name in [api::TLS_ROUTE, project::LISTENER_TLS] {
-            capabilities.declare_experimental(name.clone(), granularity(&name), report());
+            capabilities.declare_experimental(name.clone(), Granularity::of_feature(&name), report());
         }
         // The report of 2.3.0 has no such feature; the policy is documented, and in the standard channel since 1.4.
         let documented = || Evidence::documentation("CHANGELOG.md 2.3.0, pull request 4166", "2.3.0");
         capabilities.declare(api::BACKEND_TLS_POLICY, Backend, documented());
         capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, documented());
-    }
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") || text == "ListenerSet" => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
-        _ => Rule,
     }
 }
 

@@ -11,12 +11,16 @@ mod resources;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PathExpressions, PolicyTarget,
+        Provisioned, Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
 
-pub use self::provisioning::{Parameters, Resources, ServiceType};
+pub use self::provisioning::Parameters;
+pub use gateway_modules_core::module::{Resources, ServiceType};
 
 /// NGINX Gateway Fabric.
 #[derive(Clone, Debug)]
@@ -60,6 +64,12 @@ impl GatewayModule for NginxGatewayFabric {
         &["nginx-gateway-fabric"]
     }
 
+    fn path_expressions(&self) -> PathExpressions {
+        // The expression becomes `location ~`, which matches a part; it must begin with `/`, and before 2.3 have no `$`
+        // (`internal/controller/nginx/config/validation/http_njs_match.go`, `validatePathInRegexMatch`).
+        PathExpressions::PartWithoutAnchors
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }
@@ -85,4 +95,4 @@ impl GatewayModule for NginxGatewayFabric {
     }
 }
 
-register_adapter!("nginx-gateway-fabric", NginxGatewayFabric::new);
+register_adapter!("nginx-gateway-fabric", NginxGatewayFabric::new, Contract::V1_1);

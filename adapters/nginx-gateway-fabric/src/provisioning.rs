@@ -1,15 +1,15 @@
 //! Class, `NginxProxy` of each Gateway, and what NGINX Gateway Fabric cannot be given.
 
-use std::collections::BTreeMap;
-
 use gateway_modules_core::{
     intent::{Address, Exposure, FieldRef, ListenerProtocol},
-    module::{Context, FieldOutcome, GatewayEdit, ObjectHandle, Provisioned, Refusal, Refusals, Requirement, Verdict},
+    module::{
+        Context, GatewayEdit, ObjectHandle, ParameterObjects, Provisioned, Refusal, Refusals, Requirement, Resources,
+        ServiceType, read_parameters, refuse_existing,
+    },
     resolve::{DataPlaneTopology, GatewayTopology},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{proxy, resources::GROUP};
 
@@ -40,55 +40,17 @@ pub struct Parameters {
     pub resources: Option<Resources>,
 }
 
-/// How a public Gateway is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// By a load balancer of the cluster's provider.
-    LoadBalancer,
-    /// By a port of each node.
-    NodePort,
-    /// By something of the platform that stands before it.
-    #[serde(rename = "ClusterIP")]
-    ClusterIp,
-}
-
-impl ServiceType {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoadBalancer => "LoadBalancer",
-            Self::NodePort => "NodePort",
-            Self::ClusterIp => "ClusterIP",
-        }
-    }
-}
-
-/// Resources of NGINX (Kubernetes `ResourceRequirements`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// What it is given.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub requests: BTreeMap<String, String>,
-    /// What it may not exceed.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub limits: BTreeMap<String, String>,
-}
-
 /// The parameters of a plane.
 ///
 /// # Errors
 /// They are not what the schema says.
-pub(crate) fn parameters(plane: &DataPlaneTopology) -> Result<Parameters, serde_json::Error> {
-    serde_json::from_value(Value::Object(plane.gateway.parameters.clone()))
+pub(crate) fn parameters(plane: &DataPlaneTopology) -> Result<Parameters, Refusal> {
+    read_parameters(plane, "nginx-gateway-fabric")
 }
 
 pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
     let selection = FieldRef::new(plane.document.clone(), "/spec/gateway");
-    let parameters = parameters(plane).map_err(|error| {
-        Refusal::new(selection.child("parameters"), error.to_string(), &["gwm modules nginx-gateway-fabric"])
-    })?;
+    let parameters = parameters(plane)?;
     let mut refusals: Vec<Refusal> = plane.gateways.iter().flat_map(refuse).collect();
     refusals.extend(text::refuse(plane));
     if let (Some(_), Some(kind)) = (&parameters.load_balancer_class, parameters.service_type)
@@ -146,14 +108,7 @@ fn require(plane: &DataPlaneTopology, class: &str, cx: &Context<'_>, provisioned
 
 fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
     if gateway.existing.is_some() {
-        // What its Service looks like, and who may change it, is not ours to know; visibility is a security policy.
-        return if gateway.exposure == Exposure::Cluster {
-            let reason = "nothing proves that an existing Gateway cannot be reached from outside the cluster";
-            let alternatives = ["a Gateway that this plane manages", "exposure Public, if that is what it is"];
-            vec![Refusal::new(gateway.source.child("exposure"), reason, &alternatives)]
-        } else {
-            Vec::new()
-        };
+        return refuse_existing(gateway).into_iter().collect();
     }
     let mut refusals = Vec::new();
     for (index, listener) in gateway.listeners.iter().enumerate() {
@@ -178,40 +133,26 @@ fn refuse(gateway: &GatewayTopology) -> Vec<Refusal> {
 fn cite_parameters(
     parameters: &Parameters,
     field: &FieldRef,
-    made: &[(&GatewayTopology, ObjectHandle)],
+    made: &ParameterObjects<'_>,
     provisioned: &mut Provisioned,
 ) {
-    let public = |gateway: &GatewayTopology| gateway.exposure == Exposure::Public;
-    let mut cite = |name: &str, only_public: bool, pointer: &str| {
-        let citations: Vec<_> = made
-            .iter()
-            .filter(|(gateway, _)| !only_public || public(gateway))
-            .map(|(_, handle)| handle.at(pointer))
-            .collect();
-        let field = field.at(name);
-        if citations.is_empty() {
-            let what = if only_public { "public Gateway" } else { "Gateway" };
-            let verdict = Verdict::Inactive { reason: format!("the plane manages no {what}") };
-            provisioned.outcomes.push(FieldOutcome { field, verdict, citations });
-        } else {
-            provisioned.exact(field, citations);
-        }
-    };
+    let mut cite = |name: &str, exposure, pointer| provisioned.parameter(field.at(name), made, exposure, pointer);
+    let public = Some(Exposure::Public);
     if parameters.replicas.is_some() {
-        cite("/replicas", false, "/spec/kubernetes/deployment/replicas");
+        cite("/replicas", None, "/spec/kubernetes/deployment/replicas");
     }
     if parameters.service_type.is_some() {
-        cite("/serviceType", true, "/spec/kubernetes/service/type");
+        cite("/serviceType", public, "/spec/kubernetes/service/type");
     }
     if parameters.load_balancer_class.is_some() {
-        cite("/loadBalancerClass", true, "/spec/kubernetes/service/loadBalancerClass");
+        cite("/loadBalancerClass", public, "/spec/kubernetes/service/loadBalancerClass");
     }
     if let Some(resources) = &parameters.resources {
         if !resources.requests.is_empty() {
-            cite("/resources/requests", false, "/spec/kubernetes/deployment/container/resources/requests");
+            cite("/resources/requests", None, "/spec/kubernetes/deployment/container/resources/requests");
         }
         if !resources.limits.is_empty() {
-            cite("/resources/limits", false, "/spec/kubernetes/deployment/container/resources/limits");
+            cite("/resources/limits", None, "/spec/kubernetes/deployment/container/resources/limits");
         }
     }
 }

@@ -6,14 +6,14 @@ use gateway_modules_core::{
         Exposure,
         policies::{AccessLogFormat, PolicyKind, Tracing},
     },
-    module::Context,
+    module::{Context, ServiceType},
     object::Object,
     resolve::{EffectivePolicies, GatewayTopology},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
-    provisioning::{Parameters, ServiceType},
+    provisioning::Parameters,
     resources::{NGINX_PROXY, object},
 };
 
@@ -56,8 +56,7 @@ pub(crate) fn name(gateway: &GatewayTopology, cx: &Context<'_>) -> String {
 /// The Service's type is always written: the class has an `NginxProxy` of its own, and exposure must not depend on it.
 fn kubernetes(gateway: &GatewayTopology, parameters: &Parameters) -> Value {
     let public = gateway.exposure == Exposure::Public;
-    let kind =
-        if public { parameters.service_type.unwrap_or(ServiceType::LoadBalancer) } else { ServiceType::ClusterIp };
+    let kind = ServiceType::for_exposure(parameters.service_type, gateway.exposure);
     let mut service = json!({ "type": kind.as_str() });
     if let Some(class) = parameters.load_balancer_class.as_ref().filter(|_| public) {
         service["loadBalancerClass"] = class.as_str().into();

@@ -76,3 +76,15 @@ fn grpc_endpoints_get_policies_on_their_grpc_route() {
     assert_eq!(common::of_kind(&release, "RateLimitPolicy")[0]["spec"]["targetRefs"][0]["kind"], "GRPCRoute");
     assert_eq!(common::of_kind(&release, "ClientSettingsPolicy")[0]["spec"]["targetRef"]["kind"], "GRPCRoute");
 }
+
+#[test]
+fn basic_authentication_is_a_filter_of_the_rule_and_a_secret_of_the_right_type() {
+    let release = common::release(&documents(&[&api("policies: { basicAuth: { credentials: { name: users } } }")]));
+    let route = &common::of_kind(&release, "HTTPRoute")[0];
+    let reference = &route["spec"]["rules"][0]["filters"][0]["extensionRef"];
+    let filter = &common::of_kind(&release, "AuthenticationFilter")[0];
+    assert_eq!((&reference["kind"], &reference["name"]), (&json!("AuthenticationFilter"), &filter["metadata"]["name"]));
+    let secret = &release.derived_secrets[0];
+    assert_eq!(secret.secret_type.as_deref(), Some("nginx.org/htpasswd"));
+    assert_eq!(filter["spec"]["basic"]["secretRef"]["name"], secret.name.as_str());
+}

@@ -126,7 +126,7 @@ fn table(since_3_7: bool) -> Capabilities {
     };
     let mut capabilities = Capabilities::new();
     for name in SINCE_3_6.iter().chain(if since_3_7 { SINCE_3_7 } else { &[] }) {
-        capabilities.declare(name.clone(), granularity(name), standard());
+        capabilities.declare(name.clone(), Granularity::of_feature(name), standard());
     }
     for (kind, granularity) in STANDARD_POLICIES {
         capabilities.declare(CapabilityName::policy(*kind), *granularity, standard());
@@ -135,10 +135,7 @@ fn table(since_3_7: bool) -> Capabilities {
         capabilities.declare(name.clone(), *granularity, documented(place));
     }
     for (kind, place, parts) in VENDOR_POLICIES {
-        capabilities.declare(CapabilityName::policy(*kind), Rule, documented(place));
-        for part in *parts {
-            capabilities.declare(CapabilityName::policy_part(*kind, part), Rule, documented(place));
-        }
+        capabilities.declare_policy(*kind, Rule, parts, &documented(place));
     }
     if since_3_7 {
         capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, standard());
@@ -147,6 +144,8 @@ fn table(since_3_7: bool) -> Capabilities {
             capabilities.declare(part, Rule, documented("Middleware .spec.retry.status"));
         }
     }
+    // Written by `cargo xtask lab test --write`.
+    capabilities.tested(include_str!("tested.csv"), if since_3_7 { (3, 7) } else { (3, 6) });
     capabilities
 }
 
@@ -164,16 +163,6 @@ pub(crate) fn claimed(parameters: &Map<String, Value>) -> Capabilities {
         }
     }
     capabilities
-}
-
-/// The smallest thing that a feature of Gateway API is a field of.
-fn granularity(name: &CapabilityName) -> Granularity {
-    match name.as_str() {
-        text if text.starts_with("Gateway") => Gateway,
-        text if text.starts_with("listener/") => Granularity::Listener,
-        text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Backend,
-        _ => Rule,
-    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ use gateway_modules_core::{
 const NAMESPACE: &str = "traefik";
 /// Chart versions are not Traefik's: line, version of Traefik, version of the chart that has it as its `appVersion`.
 const RELEASES: [((u64, u64), &str, &str); 1] = [((3, 7), "3.7.11", "41.3.0")];
-/// Read in the repository; it is no Go module, so no test reads it again.
-const VALUES: Known = Known::Unverified { source: "traefik/traefik-helm-chart traefik/values.yaml" };
+/// Every path below was read there, but for those that say otherwise.
+const VALUES: Known = Known::Verified {
+    source: "traefik/traefik-helm-chart traefik/values.yaml, commit 00374755f4dc43501d59974079a9f0db49af1f85",
+};
+/// Not in the values file that was read, which is older.
+const NEWER: Known = Known::Unverified { source: "traefik/traefik-helm-chart traefik/values.yaml of chart 41.3.0" };
 
 pub(crate) fn installation(
     version: &ModuleVersion,
@@ -73,7 +77,7 @@ fn values(options: &InstallationOptions) -> Vec<ChartValue> {
         value("deployment.imagePullSecrets", ValueKind::List, "Secrets with which images are pulled")
             .set_if((!secrets.is_empty()).then_some(secrets)),
         value("ports", ValueKind::Mapping, "entry points: the ports that listeners may have"),
-        value("accessLog", ValueKind::Mapping, "the access log, one for all Gateways"),
+        ChartValue::documented("accessLog", ValueKind::Mapping, "the access log, one for all Gateways", NEWER),
         value("logs", ValueKind::Mapping, "logs of charts before 38"),
         value(
             "deployment.podLabels",

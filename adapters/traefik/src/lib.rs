@@ -10,7 +10,10 @@ mod resources;
 use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PathExpressions, PolicyTarget,
+        Provisioned, Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -60,6 +63,17 @@ impl GatewayModule for Traefik {
         &["traefik"]
     }
 
+    fn closed_routes_name_backends(&self) -> bool {
+        // Traefik 3.7 writes the status of a BackendTLSPolicy when it loads the backend of a route, and answers 500 meanwhile
+        // (behaviour suite, findings 5).
+        true
+    }
+
+    fn path_expressions(&self) -> PathExpressions {
+        // `PathRegexp` matches a part of the path (`pkg/muxer/http/matcher.go`; behaviour suite, findings 22).
+        PathExpressions::Part
+    }
+
     fn declared(&self, version: &ModuleVersion) -> Capabilities {
         capabilities::declared(version)
     }
@@ -89,4 +103,4 @@ impl GatewayModule for Traefik {
     }
 }
 
-register_adapter!("traefik", Traefik::new);
+register_adapter!("traefik", Traefik::new, Contract::V1_1);

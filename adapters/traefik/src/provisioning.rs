@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gateway_modules_core::{
     intent::{EndpointType, Exposure, FieldRef, Listener, ListenerProtocol},
-    module::{Citation, Context, FieldOutcome, Provisioned, Refusal, Refusals, Requirement, Verdict},
+    module::{Citation, Context, FieldOutcome, Provisioned, Refusal, Refusals, Requirement, Verdict, refuse_existing},
     resolve::{DataPlaneTopology, GatewayTopology},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, _: &Context<'_>) -> Result<Pr
     let mut taken = Taken::new();
     for gateway in &plane.gateways {
         match &gateway.existing {
-            Some(_) => refusals.extend(check_existing(gateway)),
+            Some(_) => refusals.extend(refuse_existing(gateway)),
             None => {
                 for (index, listener) in gateway.listeners.iter().enumerate() {
                     match entry_point_of(&parameters, gateway, index, listener) {
@@ -111,15 +111,6 @@ fn check_routes(plane: &DataPlaneTopology) -> Vec<Refusal> {
     }
     refusals.dedup();
     refusals
-}
-
-/// What is behind an existing Gateway is not ours to know; visibility is a security policy.
-fn check_existing(gateway: &GatewayTopology) -> Option<Refusal> {
-    (gateway.exposure == Exposure::Cluster).then(|| {
-        let reason = "nothing proves that an existing Gateway cannot be reached from outside the cluster";
-        let alternatives = ["a Gateway that this plane manages", "exposure Public, if that is what it is"];
-        Refusal::new(gateway.source.child("exposure"), reason, &alternatives)
-    })
 }
 
 fn entry_point_of<'a>(

@@ -2,14 +2,15 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each suite uses its part")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use gateway_modules::core::{cluster::ClusterOptions, intent::crd::definitions};
 use gateway_modules_controller::{ControllerError, ControllerOptions, ReconcilerOptions, run};
 use gateway_modules_testkit::{AuditEntry, Channel, ControlPlane, Options, crds, create_namespace, schemas_or_explain};
 use kube::{
-    Client,
+    Client, Config,
     api::{Api, DynamicObject, Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
     core::GroupVersionKind,
     discovery::{Scope, pinned_kind},
 };
@@ -19,6 +20,9 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub(crate) const ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
 pub(crate) const COMPONENT: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "Component");
 pub(crate) const DATA_PLANE: (&str, &str) = ("gatewaymodules.dev/v1alpha1", "DataPlane");
+
+/// Namespace of the records.
+pub(crate) const RECORDS: &str = "kgateway-system";
 
 /// A control plane with the CRDs of Gateway API, kgateway and the intents.
 pub(crate) struct Lab {
@@ -65,32 +69,83 @@ impl Lab {
         }
     }
 
-    /// A client with the rights under `deploy/`, and no others.
+    /// A GatewayClass that its controller has accepted, although nobody runs.
+    pub(crate) async fn accepted_class(&self, name: &str, controller: &str) {
+        let class = ("gateway.networking.k8s.io/v1", "GatewayClass");
+        self.create(json!({
+            "apiVersion": class.0, "kind": class.1, "metadata": {"name": name}, "spec": {"controllerName": controller},
+        }))
+        .await;
+        let accepted = json!({"status": {"conditions": [{
+            "type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}});
+        let classes = self.api(class, None).await;
+        classes.patch_status(name, &PatchParams::default(), &Patch::Merge(accepted)).await.unwrap();
+    }
+
+    /// A component whose endpoint asks for a password, and the Secret with the users.
+    pub(crate) async fn protected(&self, name: &str, host: &str) -> Value {
+        self.create(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": "shop"},
+            "stringData": {"alice": "correct horse battery staple"},
+        }))
+        .await;
+        let mut secure = component(name, host);
+        secure["spec"]["endpoints"][0]["policies"] = json!({"basicAuth": {"credentials": {"name": "users"}}});
+        secure
+    }
+
+    /// A client of the ServiceAccount under `deploy/`, with its rights and no others.
     pub(crate) async fn restricted(&self) -> Client {
         self.restricted_without("controller", &[]).await
     }
 
     /// As [`restricted`](Self::restricted), without any right on some resources.
-    pub(crate) async fn restricted_without(&self, user: &str, without: &[&str]) -> Client {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rbac.yaml")).unwrap();
-        // The records of this test are elsewhere, and the user is no ServiceAccount.
-        for document in text.replace("namespace: gateway-modules", "namespace: kgateway-system").split("\n---\n") {
-            let mut document: Value = serde_saphyr::from_str(document).unwrap();
-            for rule in document.get_mut("rules").and_then(Value::as_array_mut).into_iter().flatten() {
-                rule["resources"]
-                    .as_array_mut()
-                    .unwrap()
-                    .retain(|resource| !without.iter().any(|gone| resource == gone));
+    pub(crate) async fn restricted_without(&self, account: &str, without: &[&str]) -> Client {
+        self.roles(account, &|_, resource, _| !without.contains(&resource)).await;
+        self.account(account).await
+    }
+
+    /// The documents of `deploy/rbac.yaml` for a ServiceAccount, with the rules (group, resource, verb) that are kept.
+    pub(crate) async fn roles(&self, account: &str, keep: &(dyn Fn(&str, &str, &str) -> bool + Sync)) {
+        for mut document in rights() {
+            if let Some(rules) = document.get("rules").and_then(Value::as_array) {
+                let all = rules.iter().flat_map(single_rules);
+                let kept = all.filter(|(group, resource, verb)| keep(group, resource, verb));
+                let mut by_resource: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+                for (group, resource, verb) in kept {
+                    by_resource.entry((group, resource)).or_default().push(verb);
+                }
+                document["rules"] = by_resource
+                    .into_iter()
+                    .map(|((group, resource), verbs)| {
+                        json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
+                    })
+                    .collect();
             }
-            if let Some(rules) = document.get_mut("rules").and_then(Value::as_array_mut) {
-                rules.retain(|rule| rule["resources"] != json!([]));
+            if document["kind"] == "ServiceAccount" {
+                document["metadata"]["name"] = account.into();
             }
-            if let Some(subjects) = document.get_mut("subjects") {
-                *subjects = json!([{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]);
+            if let Some(subject) = document.pointer_mut("/subjects/0/name") {
+                *subject = account.into();
             }
             self.create(document).await;
         }
-        self.control_plane.client_for(user, &[]).await.unwrap()
+    }
+
+    /// A client with the token of a ServiceAccount in the namespace of the records.
+    pub(crate) async fn account(&self, name: &str) -> Client {
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let uri = format!("/api/v1/namespaces/{RECORDS}/serviceaccounts/{name}/token");
+        let request = http::Request::post(uri).body(body.to_string().into_bytes()).unwrap();
+        let answer: Value = self.client.request(request).await.unwrap();
+        let mut kubeconfig = serde_json::to_value(self.control_plane.kubeconfig().unwrap()).unwrap();
+        kubeconfig["users"][0]["user"] = json!({"token": answer["status"]["token"]});
+        let kubeconfig = Kubeconfig::from_yaml(&kubeconfig.to_string()).unwrap();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        config.proxy_url = None;
+        Client::try_from(config).unwrap()
     }
 
     pub(crate) async fn try_create(&self, object: Value) -> Result<DynamicObject, kube::Error> {
@@ -157,6 +212,27 @@ impl Lab {
     }
 }
 
+/// The documents of `deploy/rbac.yaml`; the records of these tests are elsewhere.
+pub(crate) fn rights() -> Vec<Value> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rbac.yaml")).unwrap();
+    let text = text.replace("namespace: gateway-modules", &format!("namespace: {RECORDS}"));
+    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect()
+}
+
+/// What a rule allows: group, resource and verb, one by one.
+pub(crate) fn single_rules(rule: &Value) -> Vec<(String, String, String)> {
+    let texts = |field: &str| -> Vec<String> {
+        rule[field].as_array().into_iter().flatten().filter_map(|text| text.as_str().map(ToOwned::to_owned)).collect()
+    };
+    let mut all = Vec::new();
+    for group in texts("apiGroups") {
+        for resource in texts("resources") {
+            all.extend(texts("verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+        }
+    }
+    all
+}
+
 pub(crate) fn condition(object: &DynamicObject, name: &str) -> (String, String, String) {
     let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
     let conditions = object.data["status"]["conditions"].as_array();
@@ -195,6 +271,15 @@ impl Running {
         let _ = self.stop.send(());
         tokio::time::timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
     }
+}
+
+/// As [`options`], without a resync that could stand in for a watch.
+pub(crate) fn by_watches_only() -> ControllerOptions {
+    let mut options = options();
+    options.reconciler = ReconcilerOptions::default()
+        .with_cluster(options.reconciler.cluster)
+        .with_intervals(Duration::from_secs(600), Duration::from_secs(600));
+    options
 }
 
 pub(crate) fn options() -> ControllerOptions {

@@ -43,6 +43,15 @@ impl Evidence {
         Self { kind: EvidenceKind::Documentation, source: Cow::Borrowed(source), version: Cow::Borrowed(version) }
     }
 
+    /// A behaviour test of this project with real requests (`docs/behaviour.md`).
+    pub fn tested(case: &str, version: &str) -> Self {
+        Self {
+            kind: EvidenceKind::Tested,
+            source: Cow::Owned(case.to_owned()),
+            version: Cow::Owned(version.to_owned()),
+        }
+    }
+
     /// The live class's own list.
     pub fn live(class: &str, version: &str) -> Self {
         Self {

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::evidence::{Evidence, EvidenceKind};
-use crate::intent::policies::PolicyKind;
+use crate::{intent::policies::PolicyKind, module::ModuleVersion};
 
 /// Name of a capability: a feature of Gateway API (`HTTPRouteCORS`, from its `pkg/features`), or one of this project's with
 /// a `/` in it (`policy/rate-limit-local`, `field/HTTPRoute/rules.retry`, `gateway/isolation`). An open set.
@@ -75,6 +75,19 @@ pub enum Granularity {
     Cluster,
 }
 
+impl Granularity {
+    /// The smallest thing that a feature of Gateway API, or one of the project's own, is a field of. Policies have none:
+    /// what theirs bind to is the vendor's.
+    pub fn of_feature(name: &CapabilityName) -> Self {
+        match name.as_str() {
+            text if text.starts_with("Gateway") || text == "ListenerSet" => Self::Gateway,
+            text if text.starts_with("listener/") => Self::Listener,
+            text if text.starts_with("BackendTLSPolicy") || text == "ReferenceGrant" => Self::Backend,
+            _ => Self::Rule,
+        }
+    }
+}
+
 /// One capability of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,6 +121,39 @@ impl Capabilities {
         capability.evidence.push(evidence);
         capability.evidence.sort();
         capability.evidence.dedup();
+        self
+    }
+
+    /// Adds a policy kind and those of its parts that not every gateway has, all with the same evidence.
+    pub fn declare_policy(
+        &mut self,
+        kind: PolicyKind,
+        granularity: Granularity,
+        parts: &[&str],
+        evidence: &Evidence,
+    ) -> &mut Self {
+        self.declare(CapabilityName::policy(kind), granularity, evidence.clone());
+        for part in parts {
+            self.declare(CapabilityName::policy_part(kind, part), granularity, evidence.clone());
+        }
+        self
+    }
+
+    /// Adds what was shown by requests through a real gateway, as evidence for what is declared: one line
+    /// `<version>,<capability>,<case>` each, as the behaviour suite of the test kit writes them. What was shown with
+    /// another minor line of the gateway than the table is for, or is not declared, adds nothing: a test is no claim.
+    pub fn tested(&mut self, shown: &str, minor_line: (u64, u64)) -> &mut Self {
+        for line in shown.lines() {
+            let mut parts = line.splitn(3, ',');
+            let (Some(tested), Some(name), Some(case)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let same_line = ModuleVersion::new(tested).is_ok_and(|tested| tested.line() == minor_line);
+            let Some(capability) = self.0.get_mut(&CapabilityName::from(name.to_owned())).filter(|_| same_line) else {
+                continue;
+            };
+            capability.evidence.push(Evidence::tested(&format!("behaviour suite: {case}"), tested));
+            capability.evidence.sort();
+            capability.evidence.dedup();
+        }
         self
     }
 

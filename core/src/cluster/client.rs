@@ -145,7 +145,12 @@ impl Http {
             };
             let accept = if metadata_only { METADATA_LIST } else { JSON };
             let call = Call { method: Method::GET, uri, body: None, accept, about };
-            let mut page = self.send(&call).await.map_err(|failure| failure.error)?;
+            let mut page = match self.send(&call).await {
+                Ok(page) => page,
+                // A kind whose definition was deleted; that there is nothing of a kind is no error.
+                Err(failure) if failure.not_found => return Err(self.forget(kind).await),
+                Err(failure) => return Err(failure.error),
+            };
             if let Some(Value::Array(page)) = page.get_mut("items").map(Value::take) {
                 items.extend(page.into_iter().map(|item| with_kind(item, kind)));
             }
@@ -166,9 +171,12 @@ impl Http {
             uri.push_str("&dryRun=All");
         }
         let body = Some((APPLY, object.to_string().into_bytes()));
-        self.send(&Call { method: Method::PATCH, uri, body, accept: JSON, about })
-            .await
-            .map_err(|failure| failure.error)
+        match self.send(&Call { method: Method::PATCH, uri, body, accept: JSON, about }).await {
+            Ok(value) => Ok(value),
+            // An apply finds or makes its object: what is missing is the kind.
+            Err(Failure { error: ClusterError::Server { code: 404, .. }, .. }) => Err(self.forget(&key.kind).await),
+            Err(failure) => Err(failure.error),
+        }
     }
 
     /// Creates an object; [`ClusterError::Appeared`] when it is there.
@@ -297,6 +305,12 @@ impl Http {
         found
     }
 
+    /// A kind is no longer served, against what was remembered.
+    async fn forget(&self, kind: &GroupVersionKind) -> ClusterError {
+        self.resources.lock().await.remove(&(kind.group.to_string(), kind.version.to_string()));
+        kind_missing(kind)
+    }
+
     /// What the server says about its version.
     pub(crate) async fn version(&self) -> Result<Value, ClusterError> {
         self.send(&discovery_call("/version".to_owned(), "version")).await.map_err(|failure| failure.error)
@@ -406,6 +420,14 @@ impl About {
     }
 }
 
+/// The verb that the server misses: an apply of what is not there yet needs `create` besides `patch`.
+fn refused_verb(status: &Value) -> Option<&'static str> {
+    let text = status["message"].as_str()?.split(" cannot ").nth(1)?;
+    ["create", "patch", "update", "get", "list", "delete"]
+        .into_iter()
+        .find(|verb| text.starts_with(&format!("{verb} ")))
+}
+
 fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> Failure {
     let about = &call.about;
     let reason = status["reason"].as_str().unwrap_or_default();
@@ -432,7 +454,7 @@ fn failure(call: &Call, code: u16, status: &Value, after: Option<Duration>) -> F
             ClusterError::Invalid { object, message }
         }
         403 => ClusterError::Forbidden {
-            verb: about.verb,
+            verb: refused_verb(status).unwrap_or(about.verb),
             group: about.group.clone(),
             resource: about.resource.clone(),
             namespace: about.namespace.clone(),

@@ -92,30 +92,12 @@ pub(crate) async fn members(
                 Err(error) => return Err(error),
             },
         };
-        let secret = is_secret(&kind);
-        let mut listed = Vec::new();
-        if http.resource(&kind).await?.namespaced {
-            let namespaces: BTreeSet<&String> = parent.namespaces.iter().chain([&parent.set.namespace]).collect();
-            // One request for all namespaces where that is allowed and saves requests; Secrets always one by one.
-            let everywhere = if namespaces.len() > 3 && !secret {
-                match http.list(&kind, None, &selector, secret).await {
-                    Ok(listed) => Some(listed),
-                    Err(ClusterError::Forbidden { .. }) => None,
-                    Err(error) => return Err(error),
-                }
-            } else {
-                None
-            };
-            if let Some(everywhere) = everywhere {
-                listed = everywhere;
-            } else {
-                for namespace in namespaces {
-                    listed.extend(http.list(&kind, Some(namespace), &selector, secret).await?);
-                }
-            }
-        } else {
-            listed = http.list(&kind, None, &selector, false).await?;
-        }
+        let listed = match list_members(http, parent, &kind, &selector).await {
+            Ok(listed) => listed,
+            // It went while we looked.
+            Err(ClusterError::KindMissing { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         for value in listed {
             if let Ok(object) = Object::try_from(value.clone()) {
                 found.insert(Identity::from(&object.key()), LiveObject::new(value));
@@ -123,6 +105,31 @@ pub(crate) async fn members(
         }
     }
     Ok(found)
+}
+
+async fn list_members(
+    http: &Http,
+    parent: &ParentState,
+    kind: &GroupVersionKind,
+    selector: &str,
+) -> Result<Vec<Value>, ClusterError> {
+    if !http.resource(kind).await?.namespaced {
+        return http.list(kind, None, selector, false).await;
+    }
+    let secret = is_secret(kind);
+    let namespaces: BTreeSet<&String> = parent.namespaces.iter().chain([&parent.set.namespace]).collect();
+    // One request for all namespaces where that is allowed and saves requests; Secrets always one by one.
+    if namespaces.len() > 3 && !secret {
+        match http.list(kind, None, selector, secret).await {
+            Err(ClusterError::Forbidden { .. }) => {}
+            listed => return listed,
+        }
+    }
+    let mut all = Vec::new();
+    for namespace in namespaces {
+        all.extend(http.list(kind, Some(namespace), selector, secret).await?);
+    }
+    Ok(all)
 }
 
 fn is_secret(kind: &GroupVersionKind) -> bool {

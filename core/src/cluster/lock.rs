@@ -4,16 +4,16 @@
 //! another machine is trusted.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use super::{client::Http, error::ClusterError};
 use crate::{
@@ -27,7 +27,7 @@ const MANAGER: &str = "gateway-modules-lock";
 /// A held lock. It is renewed in the background, and given back when dropped.
 pub(crate) struct Lock {
     set: String,
-    held: Arc<AtomicBool>,
+    held: watch::Receiver<bool>,
     release: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -37,6 +37,13 @@ pub(crate) struct Lock {
 pub(crate) struct LockTimes {
     pub(crate) duration: Duration,
     pub(crate) wait: Duration,
+    /// Between two looks at a lock of somebody else.
+    pub(crate) poll: Duration,
+}
+
+impl LockTimes {
+    /// Between two looks at the lock of an apply, which is soon given back.
+    pub(crate) const POLL: Duration = Duration::from_millis(250);
 }
 
 impl Lock {
@@ -62,13 +69,18 @@ impl Lock {
         };
         let start = Instant::now();
         let mut seen: Option<(String, Instant)> = None;
+        let mut absent = true;
         let held = loop {
-            match http.create(&lease(None), MANAGER).await {
-                Ok(lease) => break lease,
-                Err(ClusterError::Appeared { .. }) => {}
-                Err(error) => return Err(error),
+            if absent {
+                match http.create(&lease(None), MANAGER).await {
+                    Ok(lease) => break lease,
+                    Err(ClusterError::Appeared { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            let Some(other) = http.get(&key).await? else { continue };
+            let other = http.get(&key).await?;
+            absent = other.is_none();
+            let Some(other) = other else { continue };
             let version = other["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
             let outlives = Duration::from_secs(other["spec"]["leaseDurationSeconds"].as_u64().unwrap_or(1));
             match &seen {
@@ -90,17 +102,23 @@ impl Lock {
                     lease: format!("{}/{}", set.namespace, set.name),
                 });
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(times.poll).await;
         };
-        let flag = Arc::new(AtomicBool::new(true));
+        let (holds, flag) = watch::channel(true);
         let (release, released) = oneshot::channel();
-        let task = tokio::spawn(keep(Arc::clone(http), key, held, times.duration, Arc::clone(&flag), released));
+        let task = tokio::spawn(keep(Arc::clone(http), key, held, times.duration, holds, released));
         Ok(Self { set: set.to_string(), held: flag, release: Some(release), task: Some(task) })
     }
 
     /// Whether the lock is still held.
     pub(crate) fn check(&self) -> Result<(), ClusterError> {
-        if self.held.load(Ordering::Acquire) { Ok(()) } else { Err(ClusterError::LockLost { set: self.set.clone() }) }
+        if *self.held.borrow() { Ok(()) } else { Err(ClusterError::LockLost { set: self.set.clone() }) }
+    }
+
+    /// Waits until the lock is lost.
+    pub(crate) async fn lost(&self) {
+        // Without its keeper nobody renews it.
+        let _ = self.held.clone().wait_for(|held| !*held).await;
     }
 
     /// Gives the lock back and waits until that is done.
@@ -119,7 +137,7 @@ async fn keep(
     key: ObjectKey,
     mut lease: Value,
     duration: Duration,
-    held: Arc<AtomicBool>,
+    holds: watch::Sender<bool>,
     mut released: oneshot::Receiver<()>,
 ) {
     let mut renewed = Instant::now();
@@ -129,22 +147,26 @@ async fn keep(
             () = tokio::time::sleep(duration / 3) => {}
         }
         lease["spec"]["renewTime"] = format!("{:.6}", Timestamp::now()).into();
-        match http.replace(&lease, MANAGER).await {
-            Ok(new) => {
+        // A request and its retries may last longer than the Lease, and then somebody else has it.
+        let asked = Instant::now();
+        let believed = duration * 9 / 10;
+        let left = believed.saturating_sub(renewed.elapsed());
+        match tokio::time::timeout(left, http.replace(&lease, MANAGER)).await {
+            Ok(Ok(new)) => {
                 lease = new;
-                renewed = Instant::now();
+                renewed = asked;
             }
-            Err(ClusterError::Outdated { .. } | ClusterError::Server { code: 404, .. }) => {
-                held.store(false, Ordering::Release);
+            Ok(Err(ClusterError::Outdated { .. } | ClusterError::Server { code: 404, .. })) => {
+                holds.send_replace(false);
                 return;
             }
-            Err(error) => {
-                tracing::warn!(%error, "the lock could not be renewed");
-                if renewed.elapsed() >= duration {
-                    held.store(false, Ordering::Release);
-                    return;
-                }
-            }
+            Ok(Err(error)) => tracing::warn!(%error, "the lock could not be renewed"),
+            Err(_) => {}
+        }
+        if renewed.elapsed() >= believed {
+            tracing::warn!(lease = %key, "the lock is lost: it could not be renewed in time");
+            holds.send_replace(false);
+            return;
         }
     }
     let uid = lease["metadata"]["uid"].as_str();

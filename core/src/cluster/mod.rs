@@ -8,6 +8,7 @@ mod client;
 mod derive;
 mod error;
 mod event;
+mod leadership;
 mod live;
 mod lock;
 mod objects;
@@ -28,6 +29,7 @@ use self::{
 pub use self::{
     error::ClusterError,
     event::{ApplyEvent, ApplyItem, ApplyOptions, ApplyOutcome, Blocked},
+    leadership::Leadership,
     objects::InstallationLock,
     reader::KubeReader,
     status::{
@@ -179,7 +181,8 @@ impl Cluster {
     /// The last item is [`ApplyEvent::Finished`] or an error.
     pub fn apply(&self, plan: &Plan, options: ApplyOptions) -> impl Stream<Item = ApplyItem> + Send + use<> {
         let (events, received) = mpsc::unbounded();
-        let times = LockTimes { duration: self.options.lock_duration, wait: self.options.lock_wait };
+        let times =
+            LockTimes { duration: self.options.lock_duration, wait: self.options.lock_wait, poll: LockTimes::POLL };
         let applier = Applier::new(Arc::clone(&self.http), self.options.holder.clone(), times, options, events);
         let driver = stream::once(applier.run(plan.clone())).filter_map(|()| future::ready(None));
         stream::select(received, driver)

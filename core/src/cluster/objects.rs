@@ -98,7 +98,8 @@ impl Cluster {
             namespace: self.options.namespace.clone(),
             name: names::injective(&["gwm-module", &self.options.installation, module], Name::LABEL),
         };
-        let times = LockTimes { duration: self.options.lock_duration, wait: self.options.lock_wait };
+        let times =
+            LockTimes { duration: self.options.lock_duration, wait: self.options.lock_wait, poll: LockTimes::POLL };
         Lock::acquire(&self.http, &set, &self.options.holder, times).await.map(InstallationLock)
     }
 }

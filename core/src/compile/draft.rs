@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::ledger::ClaimId;
 use crate::{
     intent::policies::PolicyKind,
+    object::Object,
     resolve::{RouteTopology, RuleTopology},
 };
 
@@ -102,12 +103,34 @@ impl<'a> RuleDraft<'a> {
     }
 }
 
+/// Names the backends of the open route in the closed one, with weight 0: nothing is sent there, and the controller sees
+/// that the policies of these backends are used.
+pub(super) fn name_backends(closed: &mut Object, open: &Object) {
+    let rules = |route: &Object| route.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut closed_rules = rules(closed);
+    for (rule, open) in closed_rules.iter_mut().zip(rules(open)) {
+        let backends = open["backendRefs"].as_array().cloned().unwrap_or_default();
+        if let Some(named) = rule["backendRefs"].as_array_mut() {
+            named.extend(backends.into_iter().map(|mut backend| {
+                if let Some(backend) = backend.as_object_mut() {
+                    backend.remove("filters");
+                    backend.insert("weight".into(), 0.into());
+                }
+                backend
+            }));
+        }
+    }
+    if let Some(place) = closed.pointer_mut("/spec/rules") {
+        *place = closed_rules.into();
+    }
+}
+
 fn names_security_policy(filter: &FilterDraft) -> bool {
     filter.kind.is_security() && filter.value["type"] == "ExtensionRef"
 }
 
-/// Name of the Service that does not exist.
-pub(super) const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
+/// Name of a Service that nobody makes. A rule whose only backend it is answers 500.
+pub const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
 
 /// Order of the kinds on the way of a request: who may come in, how often, what is changed, where it goes.
 fn request_path_order(kind: PolicyKind) -> u8 {

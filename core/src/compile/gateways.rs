@@ -426,6 +426,7 @@ fn claim_plane(compilation: &mut Compilation<'_>, class_made: bool) {
     compilation.ledger.decides(at("/spec/gateway/module"), "the module");
     compilation.ledger.decides(at("/spec/gateway/version"), "the capabilities of the gateway");
     compilation.ledger.decides(at("/spec/cluster"), "the cluster that the release is applied to");
+    compilation.ledger.decides(at("/spec/drift"), "what the controller does about changes by hand");
     let class = at("/spec/gateway/className");
     let managed: Vec<_> = plane.gateways.iter().filter(|gateway| gateway.existing.is_none()).collect();
     // A comparison leaves out what is for the module that the plane names.

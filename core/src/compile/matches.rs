@@ -12,9 +12,13 @@ use crate::{
         names::{gateway_api, project},
     },
     intent::{EndpointType, FieldRef, Match, PathMatch, ValueMatch},
-    module::Verdict,
+    module::{Difference, PathExpressions, Verdict},
     resolve::RouteTopology,
+    types::RegularExpression,
 };
+
+/// Longest value of a path match (CRD HTTPRoute, `matches[].path.value`).
+const MAX_PATH_VALUE: usize = 1024;
 
 /// Writes the matches of a rule, with a verdict for each condition.
 pub(super) fn write(compilation: &mut Compilation<'_>, route: &RouteTopology, draft: &mut RuleDraft<'_>) {
@@ -47,10 +51,14 @@ struct Writer<'w, 'a, 'c, 'd> {
 impl Writer<'_, '_, '_, '_> {
     /// Claims a condition, refusing it when the gateway lacks the feature.
     fn claim(&mut self, name: &str, pointer: String, needed: &CapabilityName, what: &str) {
+        self.claim_as(name, pointer, needed, what, Verdict::Exact);
+    }
+
+    fn claim_as(&mut self, name: &str, pointer: String, needed: &CapabilityName, what: &str, verdict: Verdict) {
         let Some(field) = self.field.map(|field| field.at(name)) else { return };
         let missing = self.compilation.lacking(std::slice::from_ref(needed));
         if missing.is_empty() {
-            let claim = self.compilation.ledger.claim(field, self.place, Verdict::Exact);
+            let claim = self.compilation.ledger.claim(field, self.place, verdict);
             self.draft.cites.push((claim, pointer));
         } else {
             let (reason, alternatives) = self.compilation.lack_text(what, &missing);
@@ -58,17 +66,53 @@ impl Writer<'_, '_, '_, '_> {
         }
     }
 
+    /// The expression as the gateway needs it to be held to the whole path, and how near that comes.
+    fn expression(&self, pattern: &RegularExpression) -> (String, Verdict) {
+        let text = pattern.as_str();
+        match self.compilation.input.module.path_expressions() {
+            PathExpressions::Whole => (text.to_owned(), Verdict::Exact),
+            PathExpressions::Part => {
+                let anchored = format!("^(?:{text})$");
+                let verdict = if anchored.len() > MAX_PATH_VALUE {
+                    Verdict::Unsupported {
+                        reason: format!("with its anchors the expression has more than {MAX_PATH_VALUE} characters"),
+                        alternatives: vec!["a shorter expression".to_owned()],
+                    }
+                } else {
+                    Verdict::Exact
+                };
+                (anchored, verdict)
+            }
+            PathExpressions::PartWithoutAnchors => {
+                let difference = Difference {
+                    name: "path/part-of-the-path".to_owned(),
+                    text: "a path that has the expression in it matches too, whatever stands before and after"
+                        .to_owned(),
+                    stricter: false,
+                };
+                (text.to_owned(), Verdict::Approximate { differences: vec![difference] })
+            }
+        }
+    }
+
     fn http(&mut self, route: &RouteTopology, item: &Match, at: &str, value: &mut Map<String, Value>) {
         if let Some(path) = &item.path {
-            let (kind, text, needed) = match path {
-                PathMatch::Exact(path) => ("Exact", path.as_str(), gateway_api::HTTP_ROUTE),
-                PathMatch::Prefix(path) => ("PathPrefix", path.as_str(), gateway_api::HTTP_ROUTE),
-                PathMatch::RegularExpression(pattern) => {
-                    ("RegularExpression", pattern.as_str(), project::PATH_REGULAR_EXPRESSION)
+            match path {
+                PathMatch::Exact(path) => {
+                    value.insert("path".into(), json!({"type": "Exact", "value": path.as_str()}));
+                    self.claim("/path", format!("{at}/path"), &gateway_api::HTTP_ROUTE, "HTTPRoute");
                 }
-            };
-            value.insert("path".into(), json!({"type": kind, "value": text}));
-            self.claim("/path", format!("{at}/path"), &needed, "matching of paths by regular expression");
+                PathMatch::Prefix(path) => {
+                    value.insert("path".into(), json!({"type": "PathPrefix", "value": path.as_str()}));
+                    self.claim("/path", format!("{at}/path"), &gateway_api::HTTP_ROUTE, "HTTPRoute");
+                }
+                PathMatch::RegularExpression(pattern) => {
+                    let (text, verdict) = self.expression(pattern);
+                    value.insert("path".into(), json!({"type": "RegularExpression", "value": text}));
+                    let (needed, what) = (&project::PATH_REGULAR_EXPRESSION, "matching of paths by regular expression");
+                    self.claim_as("/path", format!("{at}/path"), needed, what, verdict);
+                }
+            }
             if let Some((_, field)) = &route.base_path
                 && self.draft.rule.implied_rewrite.is_none()
             {

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use self::{compilation::Compilation, policies::Enforced, routes::RouteDraft};
 pub use self::{
+    draft::CLOSED_BACKEND,
     input::{CompileInput, LiveGateway},
     release::{
         ClosedForm, ContributionKey, Gate, GatePolicy, ModuleUse, Phase, PolicyStatement, Promise, Release,
@@ -31,6 +32,7 @@ pub use self::{
 };
 use crate::{
     diagnostic::Diagnostics,
+    intent::policies::PolicyKind,
     module::{Acknowledgement, Enforcement, Verdict},
     object::{Object, ObjectKey},
 };
@@ -126,9 +128,13 @@ fn gates(
             });
         }
     }
+    let name_backends = compilation.input.module.closed_routes_name_backends();
     for object in compilation.objects.values_mut() {
-        if object.gate.as_ref().is_some_and(|gate| gate.policies.is_empty()) {
+        let Some(gate) = &mut object.gate else { continue };
+        if gate.policies.is_empty() {
             object.gate = None;
+        } else if name_backends && gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls) {
+            draft::name_backends(&mut gate.closed.0, &object.object);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Phase, Role,
     compilation::Compilation,
     draft::{self, FilterDraft},
-    ledger::{ClaimId, covers},
+    ledger::ClaimId,
     routes::RouteDraft,
     standard_attached,
 };
@@ -20,7 +20,7 @@ use crate::{
     intent::{EndpointType, FieldRef, policies::PolicyKind},
     module::{
         BackendScope, Citation, Enforcement, FieldOutcome, Fragment, GatewayScope, Mapping, PolicyTarget, RouteEdit,
-        RouteScope, Scope, SharedKey,
+        RouteScope, Scope, SharedKey, Verdict,
     },
     object::{Object, ObjectKey},
     resolve::{self, EffectivePolicies},
@@ -295,12 +295,8 @@ fn take_mapping(
 fn standing_for(outcome: &FieldOutcome, twins: &[(FieldRef, FieldRef)]) -> Vec<FieldRef> {
     let mut fields = vec![outcome.field.clone()];
     for (own, twin) in twins {
-        if own.document == outcome.field.document
-            && let Some(rest) = outcome
-                .field
-                .pointer
-                .strip_prefix(&own.pointer)
-                .filter(|_| covers(&own.pointer, &outcome.field.pointer))
+        if own.covers(&outcome.field)
+            && let Some(rest) = outcome.field.pointer.strip_prefix(&own.pointer)
         {
             fields.push(twin.at(rest));
         }
@@ -308,7 +304,8 @@ fn standing_for(outcome: &FieldOutcome, twins: &[(FieldRef, FieldRef)]) -> Vec<F
     fields
 }
 
-/// An adapter that says nothing about a leaf has dropped it: that is a refusal, never silence.
+/// An adapter that says nothing about a leaf has dropped it: that is a refusal, never silence. Where it refused the policy
+/// for another of its leaves, that refusal is the news, and the rest of the policy is not used with it.
 fn refuse_unmapped(
     compilation: &mut Compilation<'_>,
     mapping: &Mapping,
@@ -316,20 +313,19 @@ fn refuse_unmapped(
     field: &FieldRef,
     place: &str,
 ) {
+    let refused = mapping.refusal(field);
     for (pointer, _) in compilation.written_leaves(field) {
         let leaf = field.at(&pointer);
-        let mapped = mapping
-            .outcomes
-            .iter()
-            .any(|outcome| outcome.field.document == leaf.document && covers(&outcome.field.pointer, &leaf.pointer));
-        if !mapped {
+        if mapping.outcomes.iter().any(|outcome| outcome.field.covers(&leaf)) {
+            continue;
+        }
+        if let Some(refused) = refused {
+            let reason = format!("{kind} is refused for {}", refused.field.pointer);
+            compilation.ledger.claim(leaf, place, Verdict::Inactive { reason });
+        } else {
             let reason = format!("{} has no mapping for this field of {kind}", compilation.gateway_title());
-            compilation.refuse(
-                &leaf,
-                place,
-                reason,
-                vec!["another module: `gwm compare` shows which have it".to_owned()],
-            );
+            let alternatives = vec!["another module: `gwm compare` shows which have it".to_owned()];
+            compilation.refuse(&leaf, place, reason, alternatives);
         }
     }
 }
@@ -423,12 +419,8 @@ fn note_enforcement(
 ) {
     for kind in kinds.iter().filter(|kind| kind.is_security()) {
         let Some(field) = policies.field(*kind) else { continue };
-        let refused = mapping.outcomes.iter().any(|outcome| {
-            covers(&field.pointer, &outcome.field.pointer)
-                && matches!(outcome.verdict, crate::module::Verdict::Unsupported { .. })
-        });
         match mapping.enforcement.get(kind) {
-            _ if refused => {}
+            _ if mapping.refusal(field).is_some() => {}
             None | Some(Enforcement::Attached { acknowledgement: None }) => {
                 let reason = format!(
                     "{} does not say when {kind} is in force, so the route would be open until then",
@@ -441,7 +433,7 @@ fn note_enforcement(
                 let provisioned = mapping
                     .outcomes
                     .iter()
-                    .filter(|outcome| covers(&field.pointer, &outcome.field.pointer))
+                    .filter(|outcome| field.covers(&outcome.field))
                     .flat_map(|outcome| &outcome.citations)
                     .filter_map(|citation| match citation {
                         Citation::Provisioned { object, .. } => Some(object.clone()),

@@ -42,9 +42,10 @@ pub enum ValueKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "known")]
 pub enum Known {
-    /// Read in the vendor's values file or schema; a test reads it again where the chart is in a public module.
+    /// Read in the vendor's values file or schema; a test reads it again where the chart is in a public module. The file may be
+    /// of another release than the chart that is installed, so that chart is looked at as well.
     Verified {
-        /// The file.
+        /// The file, with its commit where no test reads it again.
         source: &'static str,
     },
     /// From the vendor's documentation alone. The chart that is fetched is looked at before anything is installed.

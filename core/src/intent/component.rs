@@ -223,7 +223,8 @@ pub enum PathMatch {
     Exact(HttpPath),
     /// The path and everything below it, by whole segments.
     Prefix(HttpPath),
-    /// A regular expression over the whole path; dialect and precedence are the gateway's.
+    /// A regular expression that the whole path matches (anchors are added where the gateway needs them); dialect and
+    /// precedence are the gateway's.
     RegularExpression(RegularExpression),
 }
 

@@ -30,6 +30,9 @@ pub fn definition(kind: DocumentKind) -> Value {
             spec["x-kubernetes-validations"] = json!([{
                 "rule": "!has(self.cluster) || !has(self.cluster.context)",
                 "message": "a context is one of a kubeconfig file; in a cluster name a kubeconfigSecret",
+            }, {
+                "rule": "has(self.cluster) == has(oldSelf.cluster) && (!has(self.cluster) || self.cluster == oldSelf.cluster)",
+                "message": "the cluster of a plane cannot change, since what it has there would stay: delete the DataPlane, then create it anew",
             }]);
         }
         DocumentKind::Component => {

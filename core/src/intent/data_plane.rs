@@ -36,10 +36,33 @@ pub struct DataPlaneSpec {
     /// The cluster of the plane. Absent: the cluster of the current context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterReference>,
+    /// What the controller does about changes that somebody makes by hand to what it has written.
+    #[serde(default, skip_serializing_if = "Drift::is_default")]
+    pub drift: Drift,
     /// Differences that the platform accepts for all endpoints, by name (see `gwm compare`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub accept: Vec<Token>,
+}
+
+/// What the controller does about changes by hand. Whatever it is, objects on which a security policy stands are repaired, and an
+/// object is written as a whole when its intent changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Drift {
+    /// Takes them back, and says so.
+    #[default]
+    Repair,
+    /// Leaves them, and says so in the condition `Drifted`.
+    Report,
+    /// Leaves them.
+    Ignore,
+}
+
+impl Drift {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which gateway implementation serves a plane.
@@ -100,7 +123,8 @@ pub struct ReferenceAllowance {
 pub enum ClusterReference {
     /// A context of the kubeconfig (files).
     Context(Text),
-    /// A Secret with a kubeconfig under the key `kubeconfig` (controller).
+    /// A Secret with a kubeconfig under the key `kubeconfig` or `value` (controller), in the namespace of the controller's
+    /// records. Its credentials must stand in it: what would run a program or read a file is refused.
     KubeconfigSecret(SecretReference),
 }
 

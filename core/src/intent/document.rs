@@ -79,11 +79,21 @@ impl FieldRef {
         Self { document: self.document.clone(), pointer: format!("{}/{token}", self.pointer) }
     }
 
+    /// Whether the other field is this one, or stands below it in the same document.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.document == other.document && covers(&self.pointer, &other.pointer)
+    }
+
     /// The field at a relative pointer below this one (`""` is this field itself).
     #[must_use]
     pub fn at(&self, relative: &str) -> Self {
         Self { document: self.document.clone(), pointer: format!("{}{relative}", self.pointer) }
     }
+}
+
+/// Whether one pointer is the other, or stands above it.
+pub(crate) fn covers(above: &str, below: &str) -> bool {
+    below.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl fmt::Display for FieldRef {
@@ -198,16 +208,31 @@ pub struct Intent {
 impl Intent {
     /// Where a field was written.
     pub fn origin(&self, field: &FieldRef) -> Origin {
-        let source = match &field.document {
-            DocumentId::DataPlane { .. } => {
-                self.data_planes.iter().find(|plane| plane.id() == field.document).map(|plane| &plane.source)
+        self.source(&field.document).map_or(Origin::Value, |source| source.origin(&field.pointer))
+    }
+
+    /// Where a document was written.
+    pub(crate) fn source(&self, document: &DocumentId) -> Option<&SourceMap> {
+        match document {
+            DocumentId::DataPlane { name } => {
+                self.data_planes.iter().find(|plane| plane.metadata.name.as_str() == name).map(|plane| &plane.source)
             }
-            DocumentId::Component { .. } => self
+            DocumentId::Component { namespace, name } => self
                 .components
                 .iter()
-                .find(|component| component.id() == field.document)
+                .find(|component| component.metadata.name.as_str() == name && component.namespace() == namespace)
                 .map(|component| &component.source),
-        };
-        source.map_or(Origin::Value, |source| source.origin(&field.pointer))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_covers_itself_and_what_is_below_it_only() {
+        assert!(covers("/a", "/a") && covers("/a", "/a/b") && covers("", "/a"));
+        assert!(!covers("/a", "/ab") && !covers("/a/b", "/a"));
     }
 }

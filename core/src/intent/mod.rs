@@ -19,9 +19,10 @@ pub use component::{
     Match, PathMatch, PlaneOverride, QueryParamMatch, Rule, Target, ValueMatch,
 };
 pub use data_plane::{
-    Address, ClusterReference, DataPlaneSpec, Exposure, GatewayReference, GatewaySelection, HostnameStyle, Listener,
-    ListenerProtocol, ListenerTls, PlanePolicies, ReferenceAllowance, SecretReference, TlsMode, Visibility,
+    Address, ClusterReference, DataPlaneSpec, Drift, Exposure, GatewayReference, GatewaySelection, HostnameStyle,
+    Listener, ListenerProtocol, ListenerTls, PlanePolicies, ReferenceAllowance, SecretReference, TlsMode, Visibility,
 };
+pub(crate) use document::covers;
 pub use document::{Component, DataPlane, Document, DocumentId, FieldRef, Intent, Metadata, SourceMap};
 
 /// API group of the intent types.

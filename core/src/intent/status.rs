@@ -8,8 +8,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Resolved`, `Accepted`, `Programmed` or `Ready`; of a DataPlane also `Degraded`, `SwitchAvailable` and
-    /// `Discovered`.
+    /// `Resolved`, `Accepted`, `Programmed` or `Ready`; of a DataPlane also `Degraded`, `SwitchAvailable`,
+    /// `Discovered` and `Drifted`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
     pub kind: String,
@@ -89,7 +89,8 @@ pub struct DataPlaneStatus {
     /// The generation that this is about.
     pub observed_generation: i64,
     /// `Resolved`, `Accepted`, `Programmed` and `Ready`; `Degraded` (the chosen class is gone or not accepted) and
-    /// `SwitchAvailable` (another gateway is installed, and nothing moves by itself); `Discovered` (all of it could be read).
+    /// `SwitchAvailable` (another gateway is installed, and nothing moves by itself); `Discovered` (all of it could be read);
+    /// `Drifted` (somebody has changed by hand what was applied).
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
     /// The module that serves the plane.

@@ -375,6 +375,17 @@ impl Mapping {
         self.outcomes.push(FieldOutcome { field, verdict, citations: Vec::new() });
     }
 
+    /// Whether something is said about a field or about what is below it.
+    pub fn answers(&self, field: &FieldRef) -> bool {
+        self.outcomes.iter().any(|outcome| field.covers(&outcome.field))
+    }
+
+    /// The first refusal of a field, or of something below it.
+    pub(crate) fn refusal(&self, field: &FieldRef) -> Option<&FieldOutcome> {
+        let refuses = |outcome: &&FieldOutcome| matches!(outcome.verdict, Verdict::Unsupported { .. });
+        self.outcomes.iter().filter(refuses).find(|outcome| field.covers(&outcome.field))
+    }
+
     /// Says how a security policy keeps its route from being open without it.
     pub fn enforce(&mut self, kind: PolicyKind, enforcement: Enforcement) {
         self.enforcement.insert(kind, enforcement);

@@ -108,6 +108,27 @@ pub struct Metadata {
     pub homepage: &'static str,
 }
 
+impl Metadata {
+    /// The line whose table stands for a version that has none of its own, with the reason in words; `None` for a line with a table. An
+    /// unknown patch release of a known line has the table of its line.
+    pub fn nearest_line(&self, version: &ModuleVersion) -> Option<(&'static str, String)> {
+        let lines = || self.versions.iter().filter_map(|line| Some((*line, ModuleVersion::new(line).ok()?.line())));
+        if lines().any(|(_, line)| line == version.line()) {
+            return None;
+        }
+        // The newest that is not newer, else the oldest: as the tables are read.
+        let nearest = lines().rfind(|(_, line)| *line < version.line()).or_else(|| lines().next())?.0;
+        let known = self.versions.join(", ");
+        Some((
+            nearest,
+            format!(
+                "no table of {} {version} is known (known: {known}), and that of {nearest} stands for it",
+                self.title
+            ),
+        ))
+    }
+}
+
 /// What a vendor has besides gateways for requests from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OtherUses {
@@ -117,9 +138,43 @@ pub struct OtherUses {
     pub controllers: &'static [&'static str],
 }
 
+/// How a gateway holds a regular expression to a path. Gateway API leaves it to the implementation
+/// (`HTTPPathMatch`, type `RegularExpression`); the catalogue means the whole path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathExpressions {
+    /// To the whole path, as Envoy does (`safe_regex`).
+    #[default]
+    Whole,
+    /// A part of the path is enough, so core writes the anchors `^(?:…)$`.
+    Part,
+    /// A part of the path is enough, and the gateway takes no anchors: an approximation.
+    PartWithoutAnchors,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_without_a_table_gets_the_nearest_and_a_patch_release_that_of_its_line() {
+        let metadata = Metadata {
+            name: "a",
+            title: "A",
+            controllers: &[],
+            default_class: None,
+            default_namespace: "a",
+            versions: &["1.30", "1.31"],
+            default_version: "1.30",
+            maturity: Maturity::Beta,
+            homepage: "",
+        };
+        let nearest =
+            |text: &str| metadata.nearest_line(&ModuleVersion::new(text).expect("valid")).map(|(line, _)| line);
+        assert_eq!(nearest("1.31.7"), None);
+        assert_eq!(nearest("1.30"), None);
+        assert_eq!((nearest("1.32.0"), nearest("2.0"), nearest("1.29.4")), (Some("1.31"), Some("1.31"), Some("1.30")));
+    }
 
     #[test]
     fn versions_order_by_number() {

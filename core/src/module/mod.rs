@@ -1,9 +1,11 @@
 //! The contract between core and an adapter: identity, provisioning, capability discovery, policy mapping.
 
 mod context;
+mod contract;
 mod installed;
 mod mapping;
 mod metadata;
+mod proxy;
 mod reader;
 mod registry;
 mod target;
@@ -12,6 +14,7 @@ use async_trait::async_trait;
 
 pub use self::{
     context::Context,
+    contract::Contract,
     installed::{
         ClassesRead, GATEWAY_API, Installed, InstalledClass, InstalledDefinitions, Unread, controller_version,
     },
@@ -20,9 +23,10 @@ pub use self::{
         FieldOutcome, Fragment, GatewayEdit, Mapping, ObjectHandle, Provisioned, Refusal, Refusals, Requirement,
         RouteEdit, SecretTransform, SharedKey, Verdict,
     },
-    metadata::{Maturity, Metadata, ModuleVersion, OtherUses},
+    metadata::{Maturity, Metadata, ModuleVersion, OtherUses, PathExpressions},
+    proxy::{ParameterObjects, Resources, ServiceType, parameters_field, read_parameters, refuse_existing},
     reader::{ClusterReader, Discovery, Fact, ReadError},
-    registry::{AdapterRegistration, Registry, RegistryError, contract_level},
+    registry::{AdapterRegistration, Registry, RegistryError},
     target::{BackendScope, GatewayScope, PolicyTarget, RouteObjectRef, RouteScope, RouteTargetRef, Scope},
 };
 use crate::{
@@ -34,7 +38,8 @@ use crate::{
 
 /// A gateway implementation, as the pipeline sees it.
 ///
-/// Inputs are `#[non_exhaustive]` and new methods get defaults, so that an adapter built for this contract keeps compiling.
+/// Inputs are `#[non_exhaustive]` and new methods get defaults, so that an adapter that is written for this [`Contract`] keeps
+/// compiling (docs/adapter-author/stability.md).
 /// All methods but [`discover`](Self::discover) are pure: the same input gives the same output.
 #[async_trait]
 pub trait GatewayModule: Send + Sync {
@@ -62,6 +67,19 @@ pub trait GatewayModule: Send + Sync {
     /// by which the version that runs is found. The default knows none: the version is the one that the plane names, or assumed.
     fn controller_images(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether a closed route names its backends too, with weight 0: for gateways that look at a policy of a backend
+    /// (`BackendTLSPolicy`, GEP-1897) only where a route names that backend, and would never acknowledge it while the route
+    /// is closed. Only for gateways that were seen to send nothing to weight 0 beside a backend that does not exist. The
+    /// default names none.
+    fn closed_routes_name_backends(&self) -> bool {
+        false
+    }
+
+    /// How the gateway holds a regular expression to a path. The default: to the whole path.
+    fn path_expressions(&self) -> PathExpressions {
+        PathExpressions::Whole
     }
 
     /// JSON Schema of `gateway.parameters`; `None` when the module takes none.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::{Context, Mapping};
 use crate::{
-    intent::policies::PolicyKind,
+    intent::{FieldRef, policies::PolicyKind},
     object::GroupVersionKind,
     resolve::{EffectivePolicies, GatewayTopology, RouteTopology, RuleTopology},
 };
@@ -36,6 +37,19 @@ impl<'a> PolicyTarget<'a> {
     /// Whether a kind is for the adapter to realise or refuse.
     pub fn must_map(&self, kind: PolicyKind) -> bool {
         self.remaining.contains(&kind)
+    }
+
+    /// A name for an object that is made for this target alone, at most 63 characters; the suffix tells several apart.
+    pub fn name(&self, cx: &Context<'_>, suffix: &[&str]) -> String {
+        let parts: Vec<&str> = self.id.iter().map(String::as_str).chain(suffix.iter().copied()).collect();
+        cx.name(&parts)
+    }
+
+    /// The kinds that an adapter must answer for and has said nothing about yet, with their fields: to be refused with a
+    /// reason of the adapter's own, since core's can only say that there is no mapping.
+    pub fn unanswered(&self, mapping: &Mapping) -> Vec<(PolicyKind, FieldRef)> {
+        let fields = self.remaining.iter().filter_map(|kind| Some((*kind, self.policies.field(*kind)?.clone())));
+        fields.filter(|(_, field)| !mapping.answers(field)).collect()
     }
 }
 

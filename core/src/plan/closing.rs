@@ -6,10 +6,10 @@ use super::{
     compare::sent_mark,
     set::{ANNOTATION_CLOSED, ANNOTATION_PROTECTED_BY, ANNOTATION_SENT},
 };
-use crate::{compile::Phase, object::Object};
-
-/// Name of a Service that nobody makes. A rule whose only backend it is answers 500.
-pub const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
+use crate::{
+    compile::{CLOSED_BACKEND, Phase},
+    object::Object,
+};
 
 /// Whether the live route is one that was opened, or is to be opened, behind attached policies.
 pub(crate) fn is_protected(live: &Value) -> bool {
@@ -20,6 +20,22 @@ pub(crate) fn is_protected(live: &Value) -> bool {
 /// Whether the live route stands in its closed form.
 pub(crate) fn is_closed(live: &Value) -> bool {
     live["metadata"]["annotations"].get(ANNOTATION_CLOSED).is_some()
+}
+
+/// Whether the live route names all backends that the closed form names with weight 0. Their policies are acknowledged only
+/// where a route names them, so a route that does not must be closed first.
+pub(crate) fn names_backends(closed: &Object, live: &Value) -> bool {
+    let backends = |route: &Value| -> Vec<Value> {
+        let rules = route["spec"]["rules"].as_array().into_iter().flatten();
+        rules.filter_map(|rule| rule["backendRefs"].as_array()).flatten().cloned().collect()
+    };
+    let same =
+        |one: &Value, other: &Value| ["namespace", "name", "port"].iter().all(|field| one[*field] == other[*field]);
+    let named = backends(live);
+    backends(&closed.to_value())
+        .iter()
+        .filter(|backend| backend["weight"] == 0)
+        .all(|backend| named.iter().any(|other| same(backend, other)))
 }
 
 /// The live route with backends that do not exist; `None` when it has no rules to close.
@@ -47,4 +63,26 @@ pub(crate) fn close(live: &Value) -> Option<Object> {
     let mark = sent_mark(&object, Phase::Routes);
     object.set_annotation(ANNOTATION_SENT, &mark);
     Some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::GroupVersionKind;
+
+    #[test]
+    fn a_route_names_the_backends_of_its_closed_form_or_does_not() {
+        let kind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "HTTPRoute");
+        let spec = json!({"rules": [{"backendRefs": [
+            {"name": CLOSED_BACKEND, "port": 1},
+            {"name": "secure", "port": 8443, "weight": 0},
+        ]}]});
+        let closed = Object::new(&kind, Some("shop"), "route").with_spec(spec);
+        let live =
+            |name: &str| json!({"spec": {"rules": [{"backendRefs": [{"name": name, "port": 8443, "weight": 1}]}]}});
+        assert!(names_backends(&closed, &live("secure")));
+        assert!(!names_backends(&closed, &live("plain")));
+        let nothing_named = Object::new(&kind, Some("shop"), "route").with_spec(json!({"rules": []}));
+        assert!(names_backends(&nothing_named, &live("plain")));
+    }
 }

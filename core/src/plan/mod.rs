@@ -4,6 +4,7 @@ mod closing;
 mod compare;
 mod contribution;
 mod diff;
+mod drift;
 mod error;
 mod live;
 mod managed;
@@ -15,11 +16,11 @@ mod step;
 mod tests;
 
 pub use self::{
-    closing::CLOSED_BACKEND,
     compare::{ChangeKind, Comparison, FieldChange, compare, lost_fields, sent_mark},
     contribution::{
         Contradiction, ContributionAction, ContributionField, ContributionRecord, ContributionStep, contribution_patch,
     },
+    drift::Drift,
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState, SourceSecret},
     managed::{FieldSet, FieldStep, ManagedBy, managers},

@@ -9,6 +9,7 @@ use super::{
     compare::{self, FieldChange, canonical, compare, sent_mark},
     contribution::{self, ContributionAction, ContributionRecord, ContributionStep},
     diff::{is_secret, redacted, yaml_diff},
+    drift,
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState},
     managed::managers,
@@ -178,6 +179,8 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
     }
     steps.sort_by(|a, b| (a.phase, Identity::from(&a.key)).cmp(&(b.phase, Identity::from(&b.key))));
     steps.extend(deleted);
+    let applied = live.parent.as_ref().is_some_and(|parent| parent.release == Some(release.id()));
+    let drift = drift::find(&steps, &contributions, &release.policies, live, applied);
     let former = live
         .former
         .iter()
@@ -199,6 +202,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         contribution_records: contributions.iter().filter_map(|step| step.record.clone()).collect(),
         contributions,
         policies: release.policies.clone(),
+        drift,
         record: None,
         adopt: options.adopt || options.repair,
         versions: versions(live),
@@ -222,6 +226,7 @@ pub fn plan_delete(live: &LiveState) -> Plan {
         secrets: Vec::new(),
         contributions: contribution::plan(&BTreeMap::new(), &live.targets, records, false),
         policies: Vec::new(),
+        drift: Vec::new(),
         record: live
             .parent
             .as_ref()
@@ -457,6 +462,11 @@ fn opening(
     let Some(live) = live else { return close("the route is new".to_owned()) };
     if closing::is_closed(live) {
         return close("the route is still closed".to_owned());
+    }
+    if !closing::names_backends(&gate.closed, live) {
+        let reason =
+            "it leads to another backend than before, whose policy is acknowledged only where a route names it";
+        return close(reason.to_owned());
     }
     let new: BTreeSet<String> = gate.policies.iter().map(|policy| Identity::from(&policy.object).to_string()).collect();
     let recorded = live["metadata"]["annotations"][ANNOTATION_PROTECTED_BY].as_str().unwrap_or_default();

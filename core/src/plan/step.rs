@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     compare::FieldChange,
     contribution::{ContributionAction, ContributionRecord, ContributionStep},
+    drift::Drift,
     set::{Selection, SetIdentity},
 };
 use crate::{
@@ -284,6 +285,9 @@ pub struct Plan {
     /// Security policies and what is promised about each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyStatement>,
+    /// What somebody has changed by hand, and the plan takes back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Drift>,
     /// Why the parent's record changes, although perhaps no object does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,

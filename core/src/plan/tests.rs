@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     channel::Channel,
-    compile::{ClosedForm, Gate, GatePolicy, ModuleUse, Phase, Release, ReleaseObject, Role},
+    compile::{CLOSED_BACKEND, ClosedForm, Gate, GatePolicy, ModuleUse, Phase, Release, ReleaseObject, Role},
     intent::{DocumentId, FieldRef, policies::PolicyKind},
     module::{Acknowledgement, Contribution, ContributionValue, DerivedSecret, ModuleVersion, SecretTransform},
     object::{GroupVersionKind, Object, ObjectKey},
@@ -224,6 +224,31 @@ fn a_lost_field_names_its_new_owner() {
     let Action::Update { changes, .. } = &plan.steps[0].action else { panic!("{plan}") };
     assert_eq!(changes[0].kind, ChangeKind::Owner);
     assert!(plan.conflicts().is_empty());
+}
+
+#[test]
+fn a_change_by_hand_is_told_from_a_change_of_the_intent() {
+    let release = release(vec![route("a")]);
+    let repair = PlanOptions::default().with_repair(true);
+    let drift = |release: &Release, live: &LiveState| super::plan(release, live, repair).expect("planned").drift;
+    let mut live = applied(&release);
+    assert_eq!(drift(&release, &live), []);
+    live_mut(&mut live, &release.objects[0])["spec"]["hostnames"] = json!(["b.example.com"]);
+    let found = drift(&release, &live);
+    assert_eq!((found.len(), found[0].fields.as_slice()), (1, &["spec.hostnames".to_owned()][..]));
+    let left = super::plan(&release, &live, repair).expect("planned").without_repair();
+    assert!(left.is_empty() && left.drift == found, "{left}");
+    // What somebody has changed is written as a whole when the intent changes.
+    let mut newer = release.clone();
+    newer.objects[0].object.set_label("team", "x");
+    assert_eq!(drift(&newer, &live), []);
+
+    let mut gone = applied(&release);
+    gone.objects.clear();
+    assert_eq!(drift(&release, &gone)[0].fields, Vec::<String>::new());
+    // A release that was not applied to its end has objects that are not there yet.
+    gone.parent.as_mut().expect("parent").release = None;
+    assert_eq!(drift(&release, &gone), []);
 }
 
 #[test]

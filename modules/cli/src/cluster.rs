@@ -78,7 +78,7 @@ impl ClusterArgs {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Failed(format!("{error}; name a kubeconfig with --kubeconfig, and a context with --context"))
         };
-        let config = match &self.kubeconfig {
+        let mut config = match &self.kubeconfig {
             Some(path) => {
                 let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
                 kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?
@@ -88,6 +88,9 @@ impl ClusterArgs {
             }
             None => kube::Config::infer().await.map_err(|error| failed(&error))?,
         };
+        // Without it, a watch whose answer never comes would be waited for until the end. The server ends one after 290 s.
+        config.connect_timeout = config.connect_timeout.or(Some(Duration::from_secs(10)));
+        config.read_timeout = config.read_timeout.or(Some(Duration::from_secs(295)));
         kube::Client::try_from(config).map_err(|error| failed(&error))
     }
 

@@ -156,6 +156,22 @@ async fn what_is_wrong_is_said_with_the_next_step_and_changes_nothing() {
     lab.executable(&old);
     said(install(&["--helm", &old]), 1, &["GWM0903", "v2.17.0"]);
     said(lab.gwm(&["install", "generic"]), 3, &["GWM0901", "gwm modules"]);
+    // What needs no cluster asks none: the same without one that answers.
+    let nowhere = lab.file("nowhere", "no kubeconfig");
+    for (arguments, code, word) in [
+        (&["install", "generic", "--dry-run"][..], 3, "GWM0901"),
+        (&["install", "kong", "--dry-run"], 3, "--chart-version CHART"),
+        (&["install", "kgateway", "--version", "two", "--dry-run"], 2, "is not a version"),
+        (&["upgrade", "generic", "--dry-run"], 3, "GWM0901"),
+    ] {
+        let without = arguments.iter().copied().chain(["--kubeconfig", &nowhere]).collect::<Vec<_>>();
+        said(lab.gwm(&without), code, &[word]);
+    }
+    // An unknown patch release of a known line is one like the others; a newer line is told.
+    let newer = lab.gwm(&["install", "kgateway", "--version", "2.9.0", "--dry-run", "--charts", &charts]);
+    said(newer, 1, &["no table of kgateway 2.9.0 is known", "that of 2.4 stands for it"]);
+    let patch = expect(&install(&["--version", "2.4.9", "--dry-run", "--charts", &charts]), 1);
+    assert!(!patch.contains("no table of"), "{patch}");
     said(lab.gwm(&["install", "kgatway"]), 2, &["kgateway"]);
     said(install(&["--version", "two"]), 2, &["is not a version"]);
     said(install(&["--version", "2.4.9", "--charts", &charts]), 1, &["GWM0904", "has version v2.4.3", "--charts"]);

@@ -2,7 +2,7 @@
 //!
 //! `?delay=MILLISECONDS`, `?status=CODE`, `?size=BYTES` (a text body of that size), `?break` (ends the connection),
 //! `?fail=N&key=NAME` (503 for the first N requests with that key), `?set=NAME:VALUE` (an answer's header), and
-//! `/-/count/KEY` tells how many requests had `key=KEY`.
+//! `/-/count/KEY` tells how many requests had `key=KEY`. WebSockets and gRPC calls get back what they send.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,18 @@ use http_body_util::BodyExt;
 use hyper::{Request, body::Incoming};
 use serde_json::{Value, json};
 
-use crate::{Answer, response};
+use crate::{Answer, grpc, response, tls::ServerName, websocket};
 
 static COUNTS: LazyLock<Mutex<BTreeMap<String, u64>>> = LazyLock::new(Mutex::default);
 
 /// Reports the request.
 pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer> {
+    if websocket::is_asked_for(&request) {
+        return Ok(websocket::accept(request));
+    }
+    if grpc::is_asked_for(&request) {
+        return grpc::answer(request).await;
+    }
     let (head, body) = request.into_parts();
     if let Some(key) = head.uri.path().strip_prefix("/-/count/") {
         return Ok(response(200, &[], count(key, 0).to_string()));
@@ -59,6 +65,7 @@ pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer
             |host| String::from_utf8_lossy(host.as_bytes()).into_owned(),
         ),
         "headers": headers,
+        "serverName": head.extensions.get::<ServerName>().map(|name| name.0.clone()),
         "received": received,
         "seen": seen,
     });

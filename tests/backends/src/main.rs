@@ -2,21 +2,27 @@
 
 mod authorization;
 mod echo;
+mod grpc;
+mod issuer;
+mod tcp;
+mod tls;
+mod websocket;
 
 use std::{net::SocketAddr, process::ExitCode};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
 
 /// Where every part listens.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
@@ -25,11 +31,16 @@ const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 #[expect(clippy::print_stderr, reason = "the log of a container")]
 async fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
-        Some("echo") => serve(echo::answer).await,
+        Some("echo") => tokio::select! {
+            plain = serve(echo::answer) => plain,
+            encrypted = tls::serve(echo::answer) => encrypted,
+            raw = tcp::serve() => raw,
+        },
         Some("authorization") => serve(authorization::answer).await,
+        Some("issuer") => serve(issuer::answer).await,
         Some("pause") => pause().await,
         _ => {
-            eprintln!("usage: backends echo|authorization|pause");
+            eprintln!("usage: backends echo|authorization|issuer|pause");
             return ExitCode::from(2);
         }
     };
@@ -61,13 +72,21 @@ where
             accepted = listener.accept() => accepted?.0,
             _ = terminate.recv() => return Ok(()),
         };
-        tokio::spawn(async move {
-            // A client that goes away is no event, and `break` ends a connection with an error on purpose.
-            let _ = Builder::new(TokioExecutor::new())
-                .serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answer))
-                .await;
-        });
+        tokio::spawn(connection(stream, answer));
     }
+}
+
+/// HTTP/1.1 or HTTP/2 on one connection.
+async fn connection<S, F, A>(stream: S, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Request<Incoming>) -> A + Send + 'static,
+    A: Future<Output = std::io::Result<Answer>> + Send + 'static,
+{
+    // A client that goes away is no event, and `break` ends a connection with an error on purpose.
+    let _ = Builder::new(TokioExecutor::new())
+        .serve_connection_with_upgrades(TokioIo::new(stream), service_fn(answer))
+        .await;
 }
 
 /// An answer that is whole in memory.
@@ -76,5 +95,5 @@ fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> An
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }
-    builder.body(Full::new(body.into())).unwrap_or_default()
+    builder.body(Full::new(body.into()).boxed_unsync()).unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 //! Compiles samples for one module, version and channel.
 
 use gateway_modules_core::{
-    capability::{Capabilities, CapabilityName},
+    capability::{Capabilities, CapabilityName, Evidence, Granularity},
     channel::Channel,
     compile::{CompileInput, Compiled, compile},
     diagnostic::Diagnostics,
-    intent::Intent,
+    intent::{Intent, policies::PolicyKind},
     module::{GatewayModule, ModuleVersion, Verdict},
     resolve::{DataPlaneTopology, resolve},
 };
@@ -24,6 +24,7 @@ pub struct Bench<'a> {
     pub channel: Channel,
     parameters: Map<String, Value>,
     without: Vec<CapabilityName>,
+    with: Vec<PolicyKind>,
 }
 
 /// Why there is nothing to look at: the intent is no valid one, whatever the module.
@@ -33,13 +34,19 @@ pub struct Refused(pub Diagnostics);
 impl<'a> Bench<'a> {
     /// One module at one version.
     pub fn new(module: &'a dyn GatewayModule, version: &str, channel: Channel, parameters: Map<String, Value>) -> Self {
-        Self { module, version: version.to_owned(), channel, parameters, without: Vec::new() }
+        Self { module, version: version.to_owned(), channel, parameters, without: Vec::new(), with: Vec::new() }
     }
 
     /// The same gateway without some capabilities.
     #[must_use]
     pub fn without(&self, names: Vec<CapabilityName>) -> Self {
         Self { without: names, ..self.clone() }
+    }
+
+    /// The same gateway, said to have a policy kind.
+    #[must_use]
+    pub fn with(&self, kind: PolicyKind) -> Self {
+        Self { with: vec![kind], ..self.clone() }
     }
 
     /// Name for people, for example `kgateway 2.4 standard`.
@@ -66,6 +73,10 @@ impl<'a> Bench<'a> {
         capabilities.extend(self.module.claimed(&self.parameters));
         for name in &self.without {
             capabilities.remove(name);
+        }
+        for kind in &self.with {
+            let evidence = Evidence::documentation("contract suite", "1");
+            capabilities.declare(CapabilityName::policy(*kind), Granularity::Rule, evidence);
         }
         capabilities
     }
@@ -148,7 +159,7 @@ impl<'a> Bench<'a> {
 }
 
 /// The documents with some differences accepted by the platform.
-pub(super) fn accepting(documents: &Documents, names: &[String]) -> Documents {
+pub(crate) fn accepting(documents: &Documents, names: &[String]) -> Documents {
     let mut documents = documents.clone();
     documents.plane_mut()["spec"]["accept"] = json!(names);
     documents

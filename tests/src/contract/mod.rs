@@ -14,11 +14,12 @@ mod report;
 
 use std::path::PathBuf;
 
-use gateway_modules_core::{channel::Channel, module::GatewayModule};
+use gateway_modules_core::{channel::Channel, intent::policies::PolicyKind, module::GatewayModule};
 
+pub(crate) use self::bench::accepting;
 pub use self::{
     bench::{Bench, Refused, differences},
-    report::{CheckReport, ContractReport},
+    report::{CheckInfo, CheckReport, ContractReport},
 };
 
 /// What the suite runs over.
@@ -34,6 +35,9 @@ pub struct Options {
     /// Features that a live class of the gateway publishes (`GatewayClass.status.supportedFeatures`), to find what is not
     /// declared. None: that check is left out.
     pub published: Vec<String>,
+    /// Policy kinds that requests through the real gateway have shown, to find what is not declared. None: that check is left
+    /// out.
+    pub shown: Vec<PolicyKind>,
 }
 
 impl Options {
@@ -54,6 +58,13 @@ impl Options {
     #[must_use]
     pub fn published(mut self, features: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.published = features.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With the policy kinds that requests through the real gateway have shown.
+    #[must_use]
+    pub fn shown(mut self, kinds: impl IntoIterator<Item = PolicyKind>) -> Self {
+        self.shown = kinds.into_iter().collect();
         self
     }
 
@@ -80,5 +91,12 @@ pub fn run(module: &dyn GatewayModule, options: &Options) -> ContractReport {
                 .map(|channel| Bench::new(module, version, channel, options.parameters.clone()))
         })
         .collect();
-    ContractReport { module: metadata.name.to_owned(), checks: checks::run(module, &benches, options) }
+    let versions = versions.into_iter().map(str::to_owned).collect();
+    let checks = checks::run(&checks::Subject { module, benches, options });
+    ContractReport { module: metadata.name.to_owned(), versions, checks }
+}
+
+/// What the suite checks, what each check proves, and how a failure is mended.
+pub fn catalogue() -> Vec<CheckInfo> {
+    checks::catalogue()
 }

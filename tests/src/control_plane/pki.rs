@@ -36,8 +36,13 @@ impl Authority {
         let names =
             // The last is the node of a lab.
             ["127.0.0.1", "::1", "localhost", "10.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "192.0.2.10"];
-        let mut params = CertificateParams::new(names.map(str::to_owned))?;
-        params.distinguished_name = name("kube-apiserver", None);
+        self.serving("kube-apiserver", &names)
+    }
+
+    /// For a server, under these names and addresses.
+    pub(crate) fn serving(&self, common: &str, names: &[&str]) -> Result<Pair, Error> {
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        params.distinguished_name = name(common, None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&mut params)
     }

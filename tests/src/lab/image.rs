@@ -10,33 +10,71 @@ use std::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::artifacts::Envoy;
 use crate::Error;
 
 /// What an image holds.
 pub(super) struct Image<'a> {
+    /// Of its archive.
+    pub(super) archive: &'a str,
     /// As manifests name it.
-    pub(super) name: &'a str,
-    pub(super) entrypoint: &'a [&'a str],
+    names: Vec<&'a str>,
+    entrypoint: &'a [&'a str],
     /// Path in the image and file of this machine.
-    pub(super) files: &'a [(&'a str, &'a Path)],
+    files: Vec<(PathBuf, &'a Path)>,
+    user: &'a str,
 }
 
-/// Writes the archive that `ctr image import` reads, unless it is there and no older than its files.
-pub(super) fn write(image: &Image<'_>, archive: &Path) -> Result<(), Error> {
-    let age = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    if let Ok(written) = age(archive)
-        && image.files.iter().all(|(_, file)| age(file).is_ok_and(|time| time <= written))
-    {
-        return Ok(());
+impl<'a> Image<'a> {
+    /// One without files.
+    pub(super) fn new(archive: &'a str, name: &'a str, entrypoint: &'a [&'a str]) -> Self {
+        Self::named(archive, &[name], entrypoint)
     }
+
+    /// One without files, that manifests name in several ways.
+    pub(super) fn named(archive: &'a str, names: &[&'a str], entrypoint: &'a [&'a str]) -> Self {
+        Self { archive, names: names.to_vec(), entrypoint, files: Vec::new(), user: "" }
+    }
+
+    /// With a file of this machine.
+    pub(super) fn file(mut self, target: impl Into<PathBuf>, source: &'a Path) -> Self {
+        self.files.push((target.into(), source));
+        self
+    }
+
+    /// With a program and what it is linked with.
+    pub(super) fn envoy(mut self, target: &str, envoy: &'a Envoy) -> Self {
+        self.files.extend(envoy.libraries.iter().map(|library| (library.clone(), library.as_path())));
+        self.file(target, &envoy.program)
+    }
+
+    /// As whom its program runs, by number; root otherwise.
+    pub(super) const fn user(mut self, user: &'a str) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// Writes the archive that `ctr image import` reads, unless it is there and no older than its files.
+    pub(super) fn write(&self, archive: &Path) -> Result<(), Error> {
+        let age = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+        if let Ok(written) = age(archive)
+            && self.files.iter().all(|(_, file)| age(file).is_ok_and(|time| time <= written))
+        {
+            return Ok(());
+        }
+        write(self, archive)
+    }
+}
+
+fn write(image: &Image<'_>, archive: &Path) -> Result<(), Error> {
     let parent = archive.parent().unwrap_or(Path::new("."));
     let folder = tempfile::tempdir_in(parent).map_err(Error::io("make a folder in", parent))?;
     let root = folder.path().join("root");
     // Programs expect a folder for temporary files.
     fs::create_dir_all(root.join("tmp")).map_err(Error::io("make", &root))?;
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).map_err(Error::io("change", &root))?;
-    for (target, source) in image.files {
-        let target = root.join(target.trim_start_matches('/'));
+    for (target, source) in &image.files {
+        let target = root.join(target.strip_prefix("/").unwrap_or(target));
         let parent = target.parent().unwrap_or(&root).to_owned();
         fs::create_dir_all(&parent).map_err(Error::io("make", &parent))?;
         fs::copy(source, &target).map_err(Error::io("copy", *source))?;
@@ -48,10 +86,10 @@ pub(super) fn write(image: &Image<'_>, archive: &Path) -> Result<(), Error> {
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
-        "config": {"Entrypoint": image.entrypoint, "Env": ["PATH=/"]},
+        "config": {"User": image.user, "Entrypoint": image.entrypoint, "Env": ["PATH=/usr/local/bin:/"]},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
-    let manifest = json!([{"Config": "config.json", "RepoTags": [image.name], "Layers": ["layer.tar"]}]);
+    let manifest = json!([{"Config": "config.json", "RepoTags": image.names, "Layers": ["layer.tar"]}]);
     fs::remove_dir_all(&root).map_err(Error::io("remove", &root))?;
     for (name, value) in [("config.json", &config), ("manifest.json", &manifest)] {
         let path = folder.path().join(name);
@@ -82,7 +120,7 @@ fn architecture() -> &'static str {
 mod tests {
     use std::{fs, process::Command};
 
-    use super::{Image, write};
+    use super::Image;
 
     #[test]
     fn an_archive_names_its_image_and_holds_its_files() {
@@ -90,8 +128,8 @@ mod tests {
         let program = folder.path().join("program");
         fs::write(&program, "#!").expect("written");
         let archive = folder.path().join("image.tar");
-        let image = Image { name: "lab.invalid/a:b", entrypoint: &["/bin/a"], files: &[("/bin/a", &program)] };
-        write(&image, &archive).expect("packed");
+        let image = Image::new("image", "lab.invalid/a:b", &["/bin/a"]).file("/bin/a", &program);
+        image.write(&archive).expect("packed");
         let out = |arguments: &[&str]| {
             let output = Command::new("tar").args(arguments).current_dir(folder.path()).output().expect("tar");
             assert!(output.status.success());
@@ -104,7 +142,7 @@ mod tests {
         let names = out(&["-tf", "layer.tar"]);
         assert!(names.contains("./bin/a\n") && names.contains("./tmp/\n"), "{names}");
         let before = fs::metadata(&archive).and_then(|metadata| metadata.modified()).expect("time");
-        write(&image, &archive).expect("there already");
+        image.write(&archive).expect("there already");
         assert_eq!(fs::metadata(&archive).and_then(|metadata| metadata.modified()).expect("time"), before);
     }
 }

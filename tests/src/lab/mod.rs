@@ -8,19 +8,28 @@
 mod artifacts;
 pub mod backends;
 mod balancer;
+pub mod certificates;
+pub mod conformance;
 pub mod gateways;
 mod image;
 pub mod manifests;
 mod node;
+mod preflight;
+mod provider;
 pub mod request;
 mod state;
 
-use std::{fs::File, os::fd::AsFd};
+use std::fs::File;
 
 use kube::{Client, config::Kubeconfig};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-pub use self::{artifacts::Artifacts, node::hold, state::State};
+pub use self::{
+    artifacts::Artifacts,
+    node::hold,
+    preflight::{Check, preflight},
+    provider::{AnyCluster, ClusterProvider, run_in},
+    state::State,
+};
 use crate::{Error, control_plane::kubeconfig};
 
 /// The node's address; TEST-NET-1, so that it is nobody's.
@@ -61,20 +70,7 @@ impl Lab {
         W: FnOnce() -> F + Send,
         F: Future<Output: Send>,
     {
-        let inside = || {
-            move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network))
-                .map_err(|errno| Error::io("enter", "the lab's network")(errno.into()))?;
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .map_err(Error::io("start", "a runtime"))?;
-            Ok(runtime.block_on(work()))
-        };
-        std::thread::scope(|scope| match scope.spawn(inside).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        run_in(self, work)
     }
 
     /// With all rights.

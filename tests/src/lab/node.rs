@@ -137,7 +137,7 @@ impl Node<'_> {
             "kube-apiserver",
             kubernetes("kube-apiserver", files::api_server(&addresses, &api_server_options(&folder))),
         )?;
-        self.import(&artifacts.images)?;
+        self.import(state, &artifacts.images)?;
 
         let client = kubeconfig::client(kubeconfig).await?;
         let start = Instant::now();
@@ -197,19 +197,14 @@ impl Node<'_> {
         write_private(&network.join("10-lab.conflist"), &pod_network(&folder).to_string())
     }
 
-    fn import(&self, images: &[std::path::PathBuf]) -> Result<(), Error> {
-        let socket = self.folder.join("containerd.sock");
+    fn import(&self, state: &State, images: &[std::path::PathBuf]) -> Result<(), Error> {
+        let socket = state.container_runtime();
         let start = Instant::now();
         while !socket.exists() {
             self.check(start, "containerd")?;
             sleep(Duration::from_millis(50));
         }
-        for image in images {
-            let mut command = Command::new("ctr");
-            command.arg("--address").arg(&socket).args(["--namespace", "k8s.io", "image", "import"]).arg(image);
-            artifacts::run(command, "import an image")?;
-        }
-        Ok(())
+        artifacts::import(&socket, images)
     }
 
     fn spawn(&mut self, name: &'static str, mut command: Command) -> Result<(), Error> {

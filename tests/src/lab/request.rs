@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,12 +14,21 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
 
 use crate::Error;
 
 /// How long an answer may take; longer is a failure of its own.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -50,6 +60,52 @@ impl Answer {
     }
 }
 
+/// A client that trusts one authority.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    config: Arc<ClientConfig>,
+}
+
+impl Trust {
+    /// From the authority's certificate, as PEM.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of(authority: &str) -> Result<Self, Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::Lab(format!("no authority: {error}"));
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+            roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The same client, which speaks only this protocol (ALPN).
+    #[must_use]
+    pub fn speaking(&self, protocol: &str) -> Self {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Self { config: Arc::new(config) }
+    }
+
+    /// A connection on which the server has shown a certificate for that name.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub async fn connect(&self, stream: TcpStream, name: &str) -> Result<TlsStream<TcpStream>, Error> {
+        let failed = |error: &dyn std::fmt::Display| Error::Lab(format!("no TLS with {name}: {error}"));
+        let name = ServerName::try_from(name.to_owned()).map_err(|error| failed(&error))?;
+        let connect = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream);
+        let stream = tokio::time::timeout(PATIENCE, connect).await.map_err(|_| failed(&"no answer in time"))?;
+        stream.map_err(|error| failed(&error))
+    }
+}
+
 /// A request to be sent.
 #[derive(Clone, Debug)]
 pub struct Get {
@@ -60,6 +116,7 @@ pub struct Get {
     path: String,
     headers: Vec<(String, String)>,
     body: Bytes,
+    tls: Option<(Trust, String)>,
 }
 
 impl Get {
@@ -73,6 +130,7 @@ impl Get {
             path: path.to_owned(),
             headers: Vec::new(),
             body: Bytes::new(),
+            tls: None,
         }
     }
 
@@ -97,6 +155,13 @@ impl Get {
         self
     }
 
+    /// Over TLS, asking for that server name.
+    #[must_use]
+    pub fn tls(mut self, trust: &Trust, server_name: &str) -> Self {
+        self.tls = Some((trust.clone(), server_name.to_owned()));
+        self
+    }
+
     /// From an address of a client, one of one of [`CLIENT_ADDRESSES`](super::CLIENT_ADDRESSES).
     #[must_use]
     pub fn from(mut self, address: std::net::IpAddr) -> Self {
@@ -117,6 +182,29 @@ impl Get {
     /// # Errors
     /// When there is none in time.
     pub async fn connect(&self) -> Result<Connection, Error> {
+        let stream = self.stream().await?;
+        let failed = |error: hyper::Error| Error::Lab(format!("no connection to {}: {error}", self.to));
+        let sender = match &self.tls {
+            None => {
+                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+                tokio::spawn(connection);
+                sender
+            }
+            Some((trust, name)) => {
+                let stream = trust.connect(stream, name).await?;
+                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+                tokio::spawn(connection);
+                sender
+            }
+        };
+        Ok(Connection { sender })
+    }
+
+    /// A connection of TCP, for other protocols.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn stream(&self) -> Result<TcpStream, Error> {
         let connect = async {
             let socket = TcpSocket::new_v4()?;
             if let Some(from) = self.from {
@@ -125,14 +213,15 @@ impl Get {
             socket.connect(self.to).await
         };
         let failed = |reason: String| Error::Lab(format!("no connection to {}: {reason}", self.to));
-        let stream = tokio::time::timeout(PATIENCE, connect)
+        tokio::time::timeout(PATIENCE, connect)
             .await
             .map_err(|_| failed("no answer in time".to_owned()))?
-            .map_err(|error| failed(error.to_string()))?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(error.to_string()))?;
-        tokio::spawn(connection);
-        Ok(Connection { sender })
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// Its body.
+    pub fn content(&self) -> Bytes {
+        self.body.clone()
     }
 
     fn build(&self) -> Result<Request<Full<Bytes>>, Error> {

@@ -66,6 +66,11 @@ impl State {
         self.folder.join("kubeconfig")
     }
 
+    /// Where containerd listens.
+    pub(super) fn container_runtime(&self) -> PathBuf {
+        self.folder.join("containerd.sock")
+    }
+
     /// The log of the process that holds the lab.
     pub fn log(&self) -> PathBuf {
         self.folder.join("lab.log")
@@ -156,9 +161,10 @@ impl State {
     }
 
     fn remove_control_groups(&self) {
-        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-        for hierarchy in hierarchies {
-            remove_groups(&hierarchy.path().join(self.control_group()));
+        // Version 2 has one hierarchy, version 1 one for each controller.
+        let folders = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+        for hierarchy in folders.chain([PathBuf::from("/sys/fs/cgroup")]) {
+            remove_groups(&hierarchy.join(self.control_group()));
         }
     }
 }

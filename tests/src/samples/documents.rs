@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 pub struct Documents(Vec<Value>);
 
 impl Documents {
+    /// A data plane and a component, as they are.
+    pub fn new(plane: Value, component: Value) -> Self {
+        Self(vec![plane, component])
+    }
+
     /// From YAML; takes the first data plane that the component names, and the first component.
     ///
     /// # Panics

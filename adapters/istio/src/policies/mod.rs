@@ -8,7 +8,7 @@ mod resilience;
 mod security;
 
 use gateway_modules_core::{
-    intent::{EndpointType, policies::PolicyKind},
+    intent::EndpointType,
     module::{Context, GatewayScope, Mapping, PolicyTarget, Scope},
 };
 
@@ -24,9 +24,7 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// A name for an object of this target.
     pub(crate) fn name(&self, suffix: &[&str]) -> String {
-        let mut parts: Vec<&str> = self.target.id.iter().map(String::as_str).collect();
-        parts.extend_from_slice(suffix);
-        self.cx.name(&parts)
+        self.target.name(self.cx, suffix)
     }
 }
 
@@ -61,23 +59,7 @@ fn map_gateway(job: Job<'_>, scope: &GatewayScope<'_>, mapping: &mut Mapping) {
 
 /// A kind that nothing above has looked at is refused with a reason, never dropped.
 fn refuse_the_rest(job: Job<'_>, mapping: &mut Mapping) {
-    let left: Vec<PolicyKind> = job
-        .target
-        .remaining
-        .iter()
-        .copied()
-        .filter(|kind| {
-            job.target.policies.field(*kind).is_some_and(|field| {
-                !mapping.outcomes.iter().any(|outcome| {
-                    let below = outcome.field.pointer.strip_prefix(field.pointer.as_str());
-                    outcome.field.document == field.document
-                        && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })
-            })
-        })
-        .collect();
-    for kind in left {
-        let Some(field) = job.target.policies.field(kind) else { continue };
+    for (kind, field) in job.target.unanswered(mapping) {
         let (reason, alternatives): (String, &[&str]) = match &job.target.scope {
             Scope::Route(route) if !route.route.kind.is_http() && route.route.kind != EndpointType::Grpc => {
                 let what = route.route.kind.as_str();
@@ -93,6 +75,6 @@ fn refuse_the_rest(job: Job<'_>, mapping: &mut Mapping) {
             Scope::Backend(_) => (format!("Istio has no {kind} for a Service"), &[]),
             _ => (format!("Istio has no {kind} for a Gateway"), &[]),
         };
-        mapping.unsupported(field.clone(), reason, alternatives);
+        mapping.unsupported(field, reason, alternatives);
     }
 }

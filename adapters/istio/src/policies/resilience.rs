@@ -115,7 +115,15 @@ fn connection_limit(job: Job<'_>, draft: &mut Draft, mapping: &mut Mapping) {
         mapping.unsupported(field, reason, &["one of the two"]);
     } else if fits(mapping, field.clone(), max) {
         draft.set(&["connectionPool", "tcp", "maxConnections"], max.into());
-        draft.exact(field, "/connectionPool/tcp/maxConnections");
+        // A limit of waiting requests would refuse those that wait for a connection to be opened, too.
+        let waits = Difference {
+            name: "connection-limit/waits".to_owned(),
+            text: "a request for which no connection is free waits for one as long as its timeout lets it, instead of being \
+                   answered with 503"
+                .to_owned(),
+            stricter: false,
+        };
+        draft.cites.push((field, "/connectionPool/tcp/maxConnections".to_owned(), Some(waits)));
         draft.kinds.push(kind);
     }
 }

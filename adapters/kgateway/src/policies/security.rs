@@ -139,7 +139,7 @@ fn key_server(
     draft: &mut Draft<TrafficPolicySpec>,
 ) -> Option<Value> {
     let own = scope.route.namespace.as_str();
-    let Some(server) = Server::of(url) else {
+    let Some(server) = url.server() else {
         draft.unsupported(field.clone(), "the port of the URL is not a port", &["a port from 1 to 65535"]);
         return None;
     };
@@ -181,34 +181,6 @@ fn key_server(
             draft.mapping.object(object(&BACKEND_TLS_POLICY, own, &name, &tls), Vec::new());
             Some(json!({ "group": GROUP, "kind": "Backend", "name": name }))
         }
-    }
-}
-
-/// Scheme, host and port of a URL.
-#[derive(Debug, PartialEq, Eq)]
-struct Server<'a> {
-    https: bool,
-    host: &'a str,
-    port: u16,
-}
-
-impl<'a> Server<'a> {
-    fn of(url: &'a HttpsUrl) -> Option<Self> {
-        let (scheme, rest) = url.as_str().split_once("://")?;
-        let https = scheme == "https";
-        let authority = rest.split('/').next().unwrap_or_default();
-        match authority.split_once(':') {
-            Some((host, port)) => Some(Self { https, host, port: port.parse().ok().filter(|port| *port > 0)? }),
-            None => Some(Self { https, host: authority, port: if https { 443 } else { 80 } }),
-        }
-    }
-
-    /// Service and namespace, if the host is `<service>.<namespace>.svc`, with or without the cluster's domain.
-    fn service(&self) -> Option<(&'a str, &'a str)> {
-        let mut labels = self.host.split('.');
-        let (service, namespace) = (labels.next()?, labels.next()?);
-        let rest: Vec<&str> = labels.collect();
-        matches!(rest.as_slice(), ["svc"] | ["svc", "cluster", "local"]).then_some((service, namespace))
     }
 }
 
@@ -447,24 +419,5 @@ fn terminates_tls(listener: &Listener) -> bool {
         // Such a listener carries no endpoint.
         ListenerProtocol::Http => listener.redirect_to.is_some(),
         ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_of_the_cluster_are_services() {
-        let server = |url: &str| {
-            let url = HttpsUrl::new(url).expect("url");
-            let server = Server::of(&url).expect("server");
-            (server.https, server.port, server.service().map(|(service, namespace)| format!("{namespace}/{service}")))
-        };
-        assert_eq!(server("https://issuer.example.com/keys"), (true, 443, None));
-        assert_eq!(server("http://keys.auth.svc:8080/jwks"), (false, 8080, Some("auth/keys".to_owned())));
-        assert_eq!(server("http://keys.auth.svc.cluster.local"), (false, 80, Some("auth/keys".to_owned())));
-        assert_eq!(server("https://keys.auth.svc.example.com/x").2, None);
-        assert_eq!(Server::of(&HttpsUrl::new("http://a.example:99999/").expect("url")), None);
     }
 }

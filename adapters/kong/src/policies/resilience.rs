@@ -73,11 +73,9 @@ fn local(draft: &mut Draft<'_>) {
     if value.burst() != value.requests {
         let reason = "Kong counts in fixed windows and has no burst of another size";
         draft.unsupported(field.child("burst"), reason, &["no burst", "module kgateway or traefik"]);
-    }
-    let Some(window) = window(draft, &field.child("per"), value.per) else { return };
-    if value.burst() != value.requests {
         return;
     }
+    let Some(window) = window(draft, &field.child("per"), value.per) else { return };
     let mut config = json!({ window: value.requests, "policy": "local", "fault_tolerant": true, "error_code": 429 });
     limit_by(&mut config, &value.key);
     let plugin = draft.plugin(kind, "rate-limiting", config);

@@ -25,9 +25,7 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// A name for an object of this target.
     pub(crate) fn name(&self, suffix: &[&str]) -> String {
-        let mut parts: Vec<&str> = self.target.id.iter().map(String::as_str).collect();
-        parts.extend_from_slice(suffix);
-        self.cx.name(&parts)
+        self.target.name(self.cx, suffix)
     }
 }
 

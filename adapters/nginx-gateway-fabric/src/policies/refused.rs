@@ -9,18 +9,9 @@ use super::Job;
 
 /// A kind that nothing has looked at is refused with a reason, never dropped.
 pub(super) fn the_rest(job: Job<'_>, mapping: &mut Mapping) {
-    for kind in &job.target.remaining {
-        let Some(field) = job.target.policies.field(*kind) else { continue };
-        let mapped = mapping.outcomes.iter().any(|outcome| {
-            let below = outcome.field.pointer.strip_prefix(field.pointer.as_str());
-            outcome.field.document == field.document
-                && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if mapped {
-            continue;
-        }
-        let (reason, alternatives) = reason(job, *kind);
-        mapping.unsupported(field.clone(), reason, alternatives);
+    for (kind, field) in job.target.unanswered(mapping) {
+        let (reason, alternatives) = reason(job, kind);
+        mapping.unsupported(field, reason, alternatives);
     }
 }
 

@@ -9,10 +9,7 @@ mod security;
 mod traffic;
 mod work;
 
-use gateway_modules_core::{
-    intent::policies::PolicyKind,
-    module::{Context, Mapping, PolicyTarget, RouteScope, Scope},
-};
+use gateway_modules_core::module::{Context, Mapping, PolicyTarget, RouteScope, Scope};
 
 use self::work::Work;
 
@@ -59,10 +56,7 @@ fn route(work: &mut Work<'_>, scope: &RouteScope<'_>) {
 
 /// A kind that nothing above has looked at is refused with a reason, never dropped.
 fn refuse_the_rest(work: &mut Work<'_>) {
-    let left: Vec<PolicyKind> =
-        work.target.remaining.iter().copied().filter(|kind| !work.has_answered(*kind)).collect();
-    for kind in left {
-        let Some(field) = work.target.policies.field(kind).cloned() else { continue };
+    for (kind, field) in work.target.unanswered(&work.mapping) {
         let reason = format!("Traefik has no {kind} besides the standard fields, which this route cannot use");
         work.unsupported(field, reason, &["an endpoint of type HTTP"]);
     }

@@ -97,17 +97,6 @@ impl<'a> Work<'a> {
         self.mapping.unsupported(field, reason, alternatives);
     }
 
-    /// Whether an outcome speaks of a kind.
-    pub(super) fn has_answered(&self, kind: PolicyKind) -> bool {
-        self.target.policies.field(kind).is_none_or(|field| {
-            self.mapping.outcomes.iter().any(|outcome| {
-                let below = outcome.field.pointer.strip_prefix(field.pointer.as_str());
-                outcome.field.document == field.document
-                    && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        })
-    }
-
     /// Routers that Traefik makes of the rules: one per match and listener (`httproute.go`, loadHTTPRoute), each with
     /// instances of its Middlewares of its own. Hosts share one router.
     pub(super) fn routers(&self) -> usize {

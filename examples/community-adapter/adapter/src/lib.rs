@@ -1,17 +1,37 @@
-//! Gateway module for envoy-gateway.
+//! Gateway module for Envoy Gateway.
 
 mod capabilities;
+mod installation;
+mod parameters;
 mod policies;
 mod provisioning;
+mod proxy;
+mod resources;
 
 use gateway_modules_core::{
     capability::Capabilities,
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    installation::{Installation, InstallationOptions, NotInstallable},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
+use serde_json::{Map, Value};
 
-/// The module of envoy-gateway.
+pub use gateway_modules_core::module::{Resources, ServiceType};
+
+pub use self::parameters::{ClientAddress, Parameters, RateLimitBackend};
+
+/// `GatewayClass.spec.controllerName` (charts/gateway-helm, values, `config.envoyGateway.gateway.controllerName`).
+pub(crate) const CONTROLLER: &str = "gateway.envoyproxy.io/gatewayclass-controller";
+/// The class of the quick start; the chart brings none, so the platform makes it.
+pub(crate) const CLASS: &str = "envoy-gateway";
+/// Namespace of the control plane and, unless `provider.kubernetes.deploy.type` says otherwise, of the proxies.
+pub(crate) const NAMESPACE: &str = "envoy-gateway-system";
+
+/// The module of Envoy Gateway.
 #[derive(Clone, Debug)]
 pub struct EnvoyGatewayAdapter {
     metadata: Metadata,
@@ -24,11 +44,9 @@ impl EnvoyGatewayAdapter {
             metadata: Metadata {
                 name: "envoy-gateway",
                 title: "Envoy Gateway",
-                // `GatewayClass.spec.controllerName` of this gateway.
-                controllers: &["gateway.envoyproxy.io/gatewayclass-controller"],
-                // The class of the quick start; the chart brings none, so the platform makes it.
-                default_class: Some("envoy-gateway"),
-                default_namespace: "envoy-gateway-system",
+                controllers: &[CONTROLLER],
+                default_class: Some(CLASS),
+                default_namespace: NAMESPACE,
                 // Minor lines that `capabilities.rs` has a table for, oldest first.
                 versions: &["1.7"],
                 default_version: "1.7",
@@ -54,6 +72,27 @@ impl GatewayModule for EnvoyGatewayAdapter {
         capabilities::declared(version)
     }
 
+    fn claimed(&self, parameters: &Map<String, Value>) -> Capabilities {
+        capabilities::claimed(parameters)
+    }
+
+    fn controller_images(&self) -> &'static [&'static str] {
+        // charts/gateway-helm, `global.images.envoyGateway.image`.
+        &["envoyproxy/gateway"]
+    }
+
+    fn parameters_schema(&self) -> Option<Value> {
+        serde_json::to_value(schemars::schema_for!(Parameters)).ok()
+    }
+
+    fn installation(
+        &self,
+        version: &ModuleVersion,
+        options: &InstallationOptions,
+    ) -> Result<Installation, NotInstallable> {
+        installation::installation(version, options)
+    }
+
     fn provision(&self, plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<Provisioned, Refusals> {
         provisioning::provision(plane, cx)
     }
@@ -63,4 +102,4 @@ impl GatewayModule for EnvoyGatewayAdapter {
     }
 }
 
-register_adapter!("envoy-gateway", EnvoyGatewayAdapter::new);
+register_adapter!("envoy-gateway", EnvoyGatewayAdapter::new, Contract::V1_1);

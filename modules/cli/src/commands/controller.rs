@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Who holds the Lease; no other instance may have this name.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// How long the Lease outlives a killed instance, in seconds.
+    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(3..))]
+    lease_duration: u64,
     /// When a ready data plane is looked at again without an event, in seconds.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     resync: u64,
@@ -46,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Run {
         let mut options = ControllerOptions::default().with_reconciler(reconciler).with_address(args.address);
         if !args.no_leader_election {
             let name = format!("gateway-modules-controller-{}", args.cluster.installation());
-            options = options.with_lease(LeaseOptions::new(args.cluster.record_namespace(), name, identity));
+            let lease = LeaseOptions::new(args.cluster.record_namespace(), name, identity);
+            options = options.with_lease(lease.with_duration(Duration::from_secs(args.lease_duration)));
         }
         gateway_modules_controller::run(client, gateway_modules::registry()?, options, told_to_stop())
             .await

@@ -151,6 +151,13 @@ async fn find(registry: &Registry, reader: &dyn ClusterReader) -> Result<Found, 
                 ),
             });
         }
+        if let Some((nearest, reason)) = version.value.as_ref().and_then(|found| module.metadata().nearest_line(found))
+        {
+            unread.push(Unread {
+                what: format!("a table of capabilities: {reason}"),
+                effect: format!("capabilities are those of {nearest}; gateway.version says another"),
+            });
+        }
         controllers.insert(name.to_owned(), version);
     }
     let choice = match select(&modules, &installed.classes, Wanted::default(), None) {

@@ -1,5 +1,6 @@
 //! `gwm doctor`.
 
+use gateway_modules::core::module::Installed;
 use gateway_modules_installation::{Condition, ModuleReport, State, doctor};
 
 use crate::{
@@ -33,9 +34,10 @@ pub(crate) fn run(args: &Args) -> Run {
     };
     let reports = block_on(async {
         let cluster = args.cluster.connect(None).await?;
+        let installed = Installed::read(&cluster.reader()).await.map_err(|error| Failure::Failed(error.to_string()))?;
         let mut reports = Vec::new();
         for name in &names {
-            reports.push(doctor(&cluster, registry.get(name)?.as_ref()).await?);
+            reports.push(doctor(&cluster, registry.get(name)?.as_ref(), &installed).await?);
         }
         Ok(reports)
     })?;
@@ -63,14 +65,20 @@ fn show(reports: &[ModuleReport], asked: bool) {
             report.module.clone(),
             report.condition.as_str().to_owned(),
             report.version.clone().unwrap_or_default(),
+            report.running.as_ref().map_or_else(String::new, |running| {
+                running.value.as_ref().map_or_else(|| "unknown".to_owned(), ToString::to_string)
+            }),
             report.backend.clone().unwrap_or_default(),
             classes.join(", "),
         ]
     });
-    output::print(&output::table(["MODULE", "CONDITION", "VERSION", "BY", "CLASSES"], rows));
+    output::print(&output::table(["MODULE", "CONDITION", "VERSION", "RUNS", "BY", "CLASSES"], rows));
     // What is not there and was not asked about is one line above, and no more.
     for report in reports.iter().filter(|report| asked || report.condition != Condition::NotInstalled) {
         output::print(&format!("\n{}", report.module));
+        if let Some(running) = report.running.as_ref().filter(|running| running.value.is_none()) {
+            output::print(&format!("  unknown: which version runs ({})", running.source));
+        }
         for check in &report.checks {
             let word = match check.state {
                 State::Holds => "ok",
@@ -86,5 +94,9 @@ fn show(reports: &[ModuleReport], asked: bool) {
         for next in &report.next {
             output::print(&format!("  next: {next}"));
         }
+    }
+    // It is the same for all.
+    for unread in reports.first().into_iter().flat_map(|report| &report.unread) {
+        output::print(&format!("\nnot read: {unread}"));
     }
 }

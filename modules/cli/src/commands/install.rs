@@ -173,6 +173,27 @@ pub(crate) struct HowArgs {
 }
 
 impl HowArgs {
+    /// What can be refused without a cluster is refused before one is asked: a module that is not installed this way, a version without
+    /// a chart, a file that cannot be read.
+    pub(crate) fn needs_no_cluster(&self, module: &dyn GatewayModule) -> Result<(), Failure> {
+        let version = self.version.as_deref().unwrap_or(module.metadata().default_version);
+        let version = ModuleVersion::new(version).map_err(Failure::Usage)?;
+        let options = InstallationOptions::default()
+            .with_image_registry(self.image_registry.clone())
+            .with_chart_version(self.chart_version.clone());
+        let installation = module.installation(&version, &options).map_err(InstallError::from)?;
+        if let Some((_, reason)) = module.metadata().nearest_line(&installation.version) {
+            output::note(&format!("warning: {reason}"));
+        }
+        for entry in &self.values {
+            read_yaml(entry.split_once('=').map_or(entry.as_str(), |(_, file)| file))?;
+        }
+        for path in &self.gateway_api {
+            read_definitions(path)?;
+        }
+        Ok(())
+    }
+
     /// What is asked for, for one module.
     pub(crate) async fn request(
         &self,
@@ -283,6 +304,7 @@ pub(crate) fn run(args: &Args) -> Run {
     block_on(async {
         let registry = gateway_modules::registry()?;
         let module = registry.get(&args.module)?;
+        args.how.needs_no_cluster(module.as_ref())?;
         let cluster = args.cluster.connect(None).await?;
         let mut request = args.how.request(&cluster, module, None).await?;
         request.adopt = args.adopt;

@@ -22,9 +22,6 @@ const FILES: &[(&str, &str)] = &[
     ("tests/contract.rs", include_str!("../../templates/adapter/tests/contract.rs")),
 ];
 
-/// Modules of this project; a second crate of one of these names could not be registered beside it.
-const TAKEN: &[&str] = &["cilium", "generic", "istio", "kgateway", "kong", "nginx-gateway-fabric", "traefik"];
-
 /// Longest name: the crate's name stays within the 64 characters that crates.io takes.
 const MAX_NAME: usize = 48;
 
@@ -74,7 +71,8 @@ fn check_name(name: &str) -> Run {
             MAX_NAME - 1
         )));
     }
-    if TAKEN.contains(&name) {
+    // A second crate of one of these names could not be registered beside it.
+    if gateway_modules::registry().is_ok_and(|registry| registry.names().contains(&name)) {
         return Err(Failure::Usage(format!("{name:?} is a module of this project already; choose another name")));
     }
     Ok(())

@@ -44,6 +44,7 @@ pub(crate) fn run(args: &Args) -> Run {
     block_on(async {
         let registry = gateway_modules::registry()?;
         let module = registry.get(&args.module)?;
+        args.how.needs_no_cluster(module.as_ref())?;
         let cluster = args.cluster.connect(None).await?;
         let Some(record) = Record::read(&cluster, &args.module).await? else {
             return Err(Failure::Refused(format!(

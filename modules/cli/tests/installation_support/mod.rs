@@ -101,7 +101,9 @@ impl Lab {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gwm"));
         command.args(arguments).env_remove("KUBECONFIG").env("NO_COLOR", "1");
         command.env("GATEWAY_MODULES_HELM", &self.helm);
-        command.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig"));
+        if !arguments.contains(&"--kubeconfig") {
+            command.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig"));
+        }
         if ["install", "upgrade", "uninstall"].contains(&arguments[0]) && !arguments.contains(&"--helm") {
             command.arg("--helm").arg(&self.helm);
         }

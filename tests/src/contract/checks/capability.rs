@@ -1,17 +1,23 @@
 //! Declared means emitted; undeclared means refused, with a reason.
 
 use gateway_modules_core::{
-    capability::{CapabilityName, names::gateway_api as api},
+    capability::{
+        Capability, CapabilityName, EvidenceKind,
+        names::{gateway_api as api, project},
+    },
     compile::{Compiled, Entry},
     diagnostic::Category,
     intent::policies::PolicyKind,
     module::Verdict,
 };
 
-use super::super::{Bench, CheckReport, Options, observe};
+use super::{
+    super::{Bench, CheckReport, observe},
+    Subject,
+};
 use crate::samples::{self, Sample};
 
-/// Features of Gateway API that alone can carry a kind.
+/// Standard fields that alone can carry a kind.
 fn features(kind: PolicyKind) -> Vec<CapabilityName> {
     match kind {
         PolicyKind::HeaderModification | PolicyKind::Redirect | PolicyKind::TrafficSplit => vec![api::HTTP_ROUTE],
@@ -22,13 +28,19 @@ fn features(kind: PolicyKind) -> Vec<CapabilityName> {
         PolicyKind::Retry => vec![api::HTTP_ROUTE_RETRY, api::HTTP_ROUTE_RETRY_CONNECTION_ERROR],
         PolicyKind::ClientCertificate => vec![api::GATEWAY_FRONTEND_CLIENT_CERTIFICATE_VALIDATION],
         PolicyKind::BackendTls => vec![api::BACKEND_TLS_POLICY],
+        PolicyKind::ExternalAuthorization => vec![project::EXTERNAL_AUTH_FILTER],
         _ => Vec::new(),
     }
 }
 
 fn has(bench: &Bench<'_>, kind: PolicyKind) -> bool {
     let capabilities = bench.capabilities();
-    capabilities.has(&CapabilityName::policy(kind)) || features(kind).iter().any(|name| capabilities.has(name))
+    // The operator's word carries no security policy.
+    let believed = |capability: &Capability| {
+        !kind.is_security() || capability.evidence.iter().any(|evidence| evidence.kind != EvidenceKind::Operator)
+    };
+    capabilities.has(&CapabilityName::policy(kind))
+        || features(kind).iter().any(|name| capabilities.get(name).is_some_and(believed))
 }
 
 /// Whether the sample compiles, and some leaf of its kind cites bytes; or, where the gateway takes the policy at its start
@@ -46,14 +58,9 @@ fn emitted(bench: &Bench<'_>, sample: &Sample) -> Result<(), String> {
     }
 }
 
-pub(super) fn declared_is_emitted(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "declared is emitted",
-        "each declared policy kind, and each declared form of one, compiles from a sample and cites its bytes",
-        "map the kind, or take it out of `declared()` for this version and channel",
-    );
+pub(super) fn declared_is_emitted(subject: &Subject<'_>, check: &mut CheckReport) {
     let samples = samples::all();
-    for bench in benches {
+    for bench in &subject.benches {
         let capabilities = bench.capabilities();
         for kind in PolicyKind::ALL.iter().filter(|kind| has(bench, **kind)) {
             let results: Vec<Result<(), String>> =
@@ -78,7 +85,6 @@ pub(super) fn declared_is_emitted(benches: &[Bench<'_>]) -> CheckReport {
             }
         }
     }
-    check
 }
 
 /// Short form of `result.err().unwrap_or_default()` by value.
@@ -121,13 +127,8 @@ fn typed_refusal(compiled: &Compiled, kind: PolicyKind) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn undeclared_is_refused(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "undeclared is refused",
-        "a policy kind that is not declared gives a refusal with a reason and alternatives, and nothing else",
-        "declare the kind if the gateway has it; refuse it in `map` if not",
-    );
-    for bench in benches {
+pub(super) fn undeclared_is_refused(subject: &Subject<'_>, check: &mut CheckReport) {
+    for bench in &subject.benches {
         for sample in samples::all().iter().filter(|sample| !has(bench, sample.kind)) {
             let result = match bench.compile_accepting(&sample.documents) {
                 Ok((compiled, _)) => typed_refusal(&compiled, sample.kind),
@@ -138,16 +139,10 @@ pub(super) fn undeclared_is_refused(benches: &[Bench<'_>]) -> CheckReport {
             });
         }
     }
-    check
 }
 
-pub(super) fn withdrawn_is_refused(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "withdrawn is refused",
-        "the capability is what decides: the same gateway without it refuses the kind, with a reason, and emits nothing",
-        "ask `cx.has(…)` for everything that the mapping relies on, and never emit a kind that is not remaining",
-    );
-    for bench in benches {
+pub(super) fn withdrawn_is_refused(subject: &Subject<'_>, check: &mut CheckReport) {
+    for bench in &subject.benches {
         for sample in samples::common().iter().filter(|sample| emitted(bench, sample).is_ok()) {
             let mut names = features(sample.kind);
             let prefix = CapabilityName::policy(sample.kind);
@@ -168,33 +163,60 @@ pub(super) fn withdrawn_is_refused(benches: &[Bench<'_>]) -> CheckReport {
             });
         }
     }
-    check
 }
 
-/// Finds under-claims. Experimental features count as declared when either channel has them; names that this version of
-/// Gateway API does not know are left alone.
-pub(super) fn published_is_declared(benches: &[Bench<'_>], options: &Options) -> CheckReport {
-    let mut check = CheckReport::new(
-        "published is declared",
-        "what the live class publishes in `status.supportedFeatures` is declared, so users are not refused what works",
-        "declare the feature for the version of that class, with the conformance report or the live class as evidence",
-    );
-    if options.published.is_empty() {
-        check.skipped = Some("no features of a live class are given (`Options::published`)".to_owned());
-        return check;
-    }
-    // The class is of one gateway; without a version to go by, that is the newest that the suite runs over.
-    let Some(newest) = benches.last() else { return check };
-    let declared: Vec<CapabilityName> = benches
-        .iter()
-        .filter(|bench| bench.version == newest.version)
-        .flat_map(|bench| bench.capabilities().names())
-        .collect();
-    let known = |name: &str| api::ALL.iter().any(|feature| feature.as_str() == name);
-    for name in options.published.iter().filter(|name| known(name)) {
-        check.case(declared.iter().any(|declared| declared.as_str() == name), || {
-            format!("{} {}: {name} is published and not declared", newest.module.metadata().name, newest.version)
+/// Versions and channels are one here: what one of them declares is known to be mapped on purpose.
+pub(super) fn mapped_is_declared(subject: &Subject<'_>, check: &mut CheckReport) {
+    let name = subject.module.metadata().name;
+    for sample in samples::common() {
+        if subject.benches.iter().any(|bench| has(bench, sample.kind)) {
+            continue;
+        }
+        // Core would emit what a standard field carries whatever the module does, so the features stay as they are.
+        let mapped = subject.benches.iter().find(|bench| emitted(&bench.with(sample.kind), &sample).is_ok());
+        check.case(mapped.is_none(), || {
+            let kind = sample.kind;
+            format!("{name}: `map` emits {kind} when it is asked to, and no version declares `policy/{kind}`")
         });
     }
-    check
+}
+
+/// Experimental features count as declared when either channel has them; names that this version of Gateway API does not know
+/// are left alone.
+pub(super) fn published_is_declared(subject: &Subject<'_>, check: &mut CheckReport) {
+    if subject.options.published.is_empty() {
+        check.skipped = Some("no features of a live class are given (`Options::published`)".to_owned());
+        return;
+    }
+    // The class is of one gateway; without a version to go by, that is the newest that the suite runs over.
+    let Some(newest) = subject.newest() else { return };
+    let declared = subject.declared_by_newest();
+    let known = |name: &str| api::ALL.iter().any(|feature| feature.as_str() == name);
+    for name in subject.options.published.iter().filter(|name| known(name)) {
+        check.case(declared.iter().any(|declared| declared.as_str() == name), || {
+            format!(
+                "{} {}: the live class publishes {name}, and `declared()` does not have it",
+                newest.module.metadata().name,
+                newest.version
+            )
+        });
+    }
+}
+
+pub(super) fn shown_is_declared(subject: &Subject<'_>, check: &mut CheckReport) {
+    if subject.options.shown.is_empty() {
+        check.skipped = Some("no kinds are given that requests have shown (`Options::shown`)".to_owned());
+        return;
+    }
+    let Some(newest) = subject.newest() else { return };
+    for kind in &subject.options.shown {
+        let declared = subject.benches.iter().any(|bench| bench.version == newest.version && has(bench, *kind));
+        check.case(declared, || {
+            format!(
+                "{} {}: requests have shown {kind}, and `declared()` has neither `policy/{kind}` nor a feature that carries it",
+                newest.module.metadata().name,
+                newest.version
+            )
+        });
+    }
 }

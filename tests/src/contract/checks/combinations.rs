@@ -1,16 +1,14 @@
 //! Two policies on one endpoint: each keeps what it has alone.
 
-use super::super::{Bench, CheckReport, bench, observe};
+use super::{
+    super::{CheckReport, bench, observe},
+    Subject,
+};
 use crate::samples;
 
-pub(super) fn nothing_lost(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "combinations",
-        "two policies on one endpoint keep the bytes, filters and annotations that each has alone, or are refused",
-        "merge into the object of the target instead of replacing it; refuse kinds that cannot stand together",
-    );
+pub(super) fn nothing_lost(subject: &Subject<'_>, check: &mut CheckReport) {
     let (mut released, mut refused) = (0, 0);
-    for bench in benches {
+    for bench in &subject.benches {
         let alone: Vec<_> = samples::common()
             .into_iter()
             .filter_map(|sample| {
@@ -57,7 +55,6 @@ pub(super) fn nothing_lost(benches: &[Bench<'_>]) -> CheckReport {
         }
     }
     check.notes.push(format!("{released} pairs compile, {refused} are refused"));
-    check
 }
 
 /// The endpoint of both without the policies of one sample, and with those of `kind`.

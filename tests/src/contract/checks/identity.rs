@@ -3,19 +3,14 @@
 use std::collections::BTreeSet;
 
 use gateway_modules_core::{
-    module::{GatewayModule, ModuleVersion},
+    module::ModuleVersion,
     types::{DnsLabel, DnsSubdomain},
 };
 
-use super::super::{Bench, CheckReport};
+use super::{super::CheckReport, Subject};
 
-pub(super) fn metadata(module: &dyn GatewayModule) -> CheckReport {
-    let mut check = CheckReport::new(
-        "metadata",
-        "the module can be named, its versions are ordered, and its default version has a table",
-        "correct `metadata()`: name and namespace are DNS labels, versions are minor lines, oldest first",
-    );
-    let metadata = module.metadata();
+pub(super) fn metadata(subject: &Subject<'_>, check: &mut CheckReport) {
+    let metadata = subject.module.metadata();
     check.case(DnsLabel::new(metadata.name).is_ok(), || format!("name {:?} is no DNS label", metadata.name));
     check.case(!metadata.title.trim().is_empty(), || "the title is empty".to_owned());
     check.case(DnsLabel::new(metadata.default_namespace).is_ok(), || {
@@ -50,21 +45,14 @@ pub(super) fn metadata(module: &dyn GatewayModule) -> CheckReport {
             });
         }
     }
-    check
 }
 
-pub(super) fn versions(module: &dyn GatewayModule, benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "versions",
-        "every declared version has capabilities with evidence, patch releases have those of their line, and a newer line \
-         than all known ones has the newest",
-        "give each line of `metadata().versions` a table in `declared()`, with evidence in every entry",
-    );
-    let newest = benches.last().map(|bench| bench.version.clone()).unwrap_or_default();
+pub(super) fn versions(subject: &Subject<'_>, check: &mut CheckReport) {
+    let newest = subject.benches.last().map(|bench| bench.version.clone()).unwrap_or_default();
     let mut seen = BTreeSet::new();
-    for bench in benches.iter().filter(|bench| seen.insert(bench.version.clone())) {
+    for bench in subject.benches.iter().filter(|bench| seen.insert(bench.version.clone())) {
         let Ok(version) = ModuleVersion::new(&bench.version) else { continue };
-        let capabilities = module.declared(&version);
+        let capabilities = subject.module.declared(&version);
         check.case(!capabilities.is_empty(), || format!("{}: nothing is declared", bench.version));
         for (name, capability) in capabilities.iter() {
             let evidence = !capability.evidence.is_empty()
@@ -75,15 +63,14 @@ pub(super) fn versions(module: &dyn GatewayModule, benches: &[Bench<'_>]) -> Che
             check.case(evidence, || format!("{}: {name} has no evidence", bench.version));
         }
         if let Ok(patch) = ModuleVersion::new(&format!("{}.99", bench.version)) {
-            check.case(module.declared(&patch) == capabilities, || {
+            check.case(subject.module.declared(&patch) == capabilities, || {
                 format!("{}.99 differs from {}", bench.version, bench.version)
             });
         }
     }
     if let (Ok(newest), Ok(next)) = (ModuleVersion::new(&newest), ModuleVersion::new("99.0")) {
-        check.case(module.declared(&next) == module.declared(&newest), || {
+        check.case(subject.module.declared(&next) == subject.module.declared(&newest), || {
             "99.0 differs from the newest line".to_owned()
         });
     }
-    check
 }

@@ -8,19 +8,13 @@ use gateway_modules_core::{
     validate::{self, NotChecked, Schemas, Verdict},
 };
 
-use super::super::{Bench, CheckReport, Options};
-use super::security;
+use super::{super::CheckReport, Subject, security};
 use crate::samples;
 
-pub(super) fn valid(benches: &[Bench<'_>], options: &Options) -> CheckReport {
-    let mut check = CheckReport::new(
-        "schemas",
-        "an API server with the real CRDs accepts every object that any sample gives, and drops no field of it",
-        "correct the typed structs in the adapter's `resources.rs`; the message names the rule of the CRD",
-    );
-    let Some(folder) = &options.schemas else {
+pub(super) fn valid(subject: &Subject<'_>, check: &mut CheckReport) {
+    let Some(folder) = &subject.options.schemas else {
         check.skipped = Some("no folder of CRDs is given (`Options::schemas`)".to_owned());
-        return check;
+        return;
     };
     let mut schemas = BTreeMap::new();
     for channel in [Channel::Standard, Channel::Experimental] {
@@ -32,7 +26,7 @@ pub(super) fn valid(benches: &[Bench<'_>], options: &Options) -> CheckReport {
         }
     }
     let mut unchecked: BTreeMap<String, usize> = BTreeMap::new();
-    for bench in benches {
+    for bench in &subject.benches {
         let Some(schemas) = schemas.get(&bench.channel.to_string()) else { continue };
         for sample in samples::all() {
             let mut intents = vec![sample.documents.clone()];
@@ -44,16 +38,15 @@ pub(super) fn valid(benches: &[Bench<'_>], options: &Options) -> CheckReport {
                 let Ok((compiled, _)) = bench.compile_accepting(&documents) else { continue };
                 for object in compiled.release.iter().flat_map(|release| &release.objects) {
                     let case = format!("{}: {}", bench.name(), sample.name());
-                    one(&mut check, &mut unchecked, &object.object, schemas, &case);
+                    one(check, &mut unchecked, &object.object, schemas, &case);
                     if let Some(gate) = &object.gate {
-                        one(&mut check, &mut unchecked, &gate.closed.0, schemas, &format!("{case}, closed"));
+                        one(check, &mut unchecked, &gate.closed.0, schemas, &format!("{case}, closed"));
                     }
                 }
             }
         }
     }
     check.notes.extend(unchecked.into_iter().map(|(what, count)| format!("not checked ({count}): {what}")));
-    check
 }
 
 fn one(

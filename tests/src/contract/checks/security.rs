@@ -10,7 +10,10 @@ use gateway_modules_core::{
 };
 use serde_json::{Value, json};
 
-use super::super::{Bench, CheckReport, observe};
+use super::{
+    super::{CheckReport, observe},
+    Subject,
+};
 use crate::samples::{self, Documents, Sample};
 
 /// The endpoint of a sample with two rules, in two visibilities if asked for.
@@ -51,15 +54,9 @@ fn security() -> Vec<Sample> {
     samples::all().into_iter().filter(|sample| sample.kind.is_security()).collect()
 }
 
-pub(super) fn in_force(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "security in force",
-        "each security policy of a release is in force for every rule and visibility of its binding and for no other, or \
-         there is no release",
-        "set `Mapping::enforcement` for every security kind that is mapped, and refuse what would cover less or more",
-    );
+pub(super) fn in_force(subject: &Subject<'_>, check: &mut CheckReport) {
     let (mut released, mut refused) = (0, 0);
-    for bench in benches {
+    for bench in &subject.benches {
         for sample in security() {
             for (visibilities, on_rule) in [(false, false), (true, false), (false, true), (true, true)] {
                 let documents = spread(&sample, visibilities, on_rule);
@@ -90,17 +87,10 @@ pub(super) fn in_force(benches: &[Bench<'_>]) -> CheckReport {
         }
     }
     check.notes.push(format!("{released} releases, {refused} refusals"));
-    check
 }
 
-pub(super) fn closed(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "closed form",
-        "a route whose security attaches from outside has a form that lets nothing through: same hosts, parents and matches, \
-         no filters, a backend that does not exist; and it waits for every attached policy",
-        "give an attached policy an acknowledgement and an object that carries it",
-    );
-    for bench in benches {
+pub(super) fn closed(subject: &Subject<'_>, check: &mut CheckReport) {
+    for bench in &subject.benches {
         for sample in security() {
             for (visibilities, on_rule) in [(false, false), (true, false), (false, true)] {
                 let Ok((compiled, _)) = bench.compile_accepting(&spread(&sample, visibilities, on_rule)) else {
@@ -108,11 +98,10 @@ pub(super) fn closed(benches: &[Bench<'_>]) -> CheckReport {
                 };
                 let Some(release) = &compiled.release else { continue };
                 let case = format!("{}: {}", bench.name(), sample.name());
-                check_gates(&mut check, release, &case);
+                check_gates(check, release, &case);
             }
         }
     }
-    check
 }
 
 /// Whether a filter of a closed route names an object of a security policy of this release, which some controllers program
@@ -165,9 +154,12 @@ fn check_gates(check: &mut CheckReport, release: &Release, case: &str) {
             let secured = filters.iter().all(|filter| names_security(release, &object.object, filter));
             check.case(secured, || format!("{case}: the closed form has filters of no security policy"));
             let backends = closed["backendRefs"].as_array().cloned().unwrap_or_default();
-            let nowhere = !backends.is_empty()
+            // A gateway may have to see that the policy of a backend is used; weight 0 gets nothing.
+            let seen = gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls);
+            let nowhere = backends.iter().any(|backend| backend["weight"] != 0)
                 && backends
                     .iter()
+                    .filter(|backend| !(seen && backend["weight"] == 0))
                     .all(|backend| !open["backendRefs"].to_string().contains(&backend["name"].to_string()));
             check.case(nowhere, || format!("{case}: the closed form has a backend that exists"));
         }

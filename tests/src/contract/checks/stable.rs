@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Bench, CheckReport, observe};
+use super::{
+    super::{Bench, CheckReport, observe},
+    Subject,
+};
 use crate::samples;
 
 fn text(bench: &Bench<'_>, intent: &gateway_modules_core::intent::Intent) -> Option<String> {
@@ -10,14 +13,9 @@ fn text(bench: &Bench<'_>, intent: &gateway_modules_core::intent::Intent) -> Opt
     serde_json::to_string(&(&compiled.release, &compiled.report, &compiled.diagnostics)).ok()
 }
 
-pub(super) fn deterministic(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "determinism",
-        "the same intent gives the same bytes, whatever the order of its documents",
-        "use ordered maps in `provision`, `map` and `assemble`, and no clock, randomness or global state",
-    );
+pub(super) fn deterministic(subject: &Subject<'_>, check: &mut CheckReport) {
     let samples = samples::all();
-    for bench in benches {
+    for bench in &subject.benches {
         for sample in &samples {
             let mut documents = bench.on_this(&sample.documents);
             let mut twin = documents.component().clone();
@@ -36,16 +34,10 @@ pub(super) fn deterministic(benches: &[Bench<'_>]) -> CheckReport {
             });
         }
     }
-    check
 }
 
-pub(super) fn total(benches: &[Bench<'_>]) -> CheckReport {
-    let mut check = CheckReport::new(
-        "totality",
-        "the report has a verdict for every leaf of every sample, and cites only bytes that are there",
-        "return an outcome for every leaf of every remaining kind, with citations into what the mapping emits",
-    );
-    for bench in benches {
+pub(super) fn total(subject: &Subject<'_>, check: &mut CheckReport) {
+    for bench in &subject.benches {
         for sample in samples::all() {
             let Ok((compiled, _)) = bench.compile_accepting(&sample.documents) else { continue };
             let holes: BTreeSet<_> = observe::error_codes(&compiled)
@@ -68,5 +60,4 @@ pub(super) fn total(benches: &[Bench<'_>]) -> CheckReport {
             }
         }
     }
-    check
 }

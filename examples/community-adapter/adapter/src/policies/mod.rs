@@ -1,104 +1,123 @@
-//! Policies that Gateway API has no field for: one `SecurityPolicy` and one `BackendTrafficPolicy` per target, because Envoy
-//! Gateway takes one of each kind per target and lets the oldest win (gateway.envoyproxy.io docs v1.7, policy attachment).
+//! Policy mapping: one `SecurityPolicy` and one `BackendTrafficPolicy` per route target, each with the whole effective set,
+//! because Envoy Gateway takes one of each kind per target and lets the oldest win; one `ClientTrafficPolicy` and one
+//! `EnvoyProxy` per Gateway.
 
+mod authorization;
+pub(crate) mod client;
+mod draft;
+mod external_authorization;
+mod jwt;
+mod load_balancing;
+mod observability;
+mod operators;
+mod rate_limit;
+mod reference;
+mod resilience;
 mod security;
 mod traffic;
 
 use gateway_modules_core::{
-    intent::{EndpointType, FieldRef, policies::PolicyKind},
-    module::{Context, Difference, Mapping, PolicyTarget, Scope},
-    object::{GroupVersionKind, Object},
+    intent::EndpointType,
+    module::{Context, GatewayScope, Mapping, PolicyTarget, RouteScope, Scope},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-const SECURITY_POLICY: GroupVersionKind = GroupVersionKind::of("gateway.envoyproxy.io", "v1alpha1", "SecurityPolicy");
-const BACKEND_TRAFFIC_POLICY: GroupVersionKind =
-    GroupVersionKind::of("gateway.envoyproxy.io", "v1alpha1", "BackendTrafficPolicy");
+use self::draft::Draft;
+use crate::resources::{BACKEND_TRAFFIC_POLICY, SECURITY_POLICY};
 
-/// A policy object in the making, and the verdicts that will cite it.
-#[derive(Default)]
-struct Draft {
-    spec: Map<String, Value>,
-    kinds: Vec<PolicyKind>,
-    verdicts: Vec<(FieldRef, String, Option<Difference>)>,
+/// What the mapping of one kind needs to know.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) target: &'a PolicyTarget<'a>,
+    pub(crate) cx: &'a Context<'a>,
 }
 
-impl Draft {
-    /// The spec now holds a kind under a field.
-    fn hold(&mut self, kind: PolicyKind, field: &str, value: Value) {
-        self.spec.insert(field.to_owned(), value);
-        self.kinds.push(kind);
+impl Job<'_> {
+    /// A name for an object of this target.
+    pub(crate) fn name(&self, suffix: &[&str]) -> String {
+        self.target.name(self.cx, suffix)
     }
 
-    /// The field of the intent is at this pointer of the spec.
-    fn exact(&mut self, field: FieldRef, pointer: &str) {
-        self.verdicts.push((field, format!("/spec{pointer}"), None));
-    }
-
-    /// The field of the intent is at this pointer of the spec, with a difference.
-    fn approximate(&mut self, field: FieldRef, pointer: &str, difference: Difference) {
-        self.verdicts.push((field, format!("/spec{pointer}"), Some(difference)));
-    }
-
-    /// Adds the object and its verdicts.
-    fn finish(mut self, mapping: &mut Mapping, kind: &GroupVersionKind, namespace: &str, name: &str, refs: &Value) {
-        if self.kinds.is_empty() {
-            return;
-        }
-        self.spec.insert("targetRefs".to_owned(), refs.clone());
-        let object = Object::new(kind, Some(namespace), name).with_spec(Value::Object(self.spec));
-        let handle = mapping.object(object, self.kinds);
-        for (field, pointer, difference) in self.verdicts {
-            match difference {
-                None => mapping.exact(field, [handle.at(pointer)]),
-                Some(difference) => mapping.approximate(field, difference, [handle.at(pointer)]),
-            }
-        }
+    /// Whether a plane allows that something in one namespace names a Service of another.
+    pub(crate) fn allows(&self, from: &str, to: &str) -> bool {
+        from == to || self.cx.plane.allowed_references.iter().any(|(source, target, _)| source == from && target == to)
     }
 }
 
 pub(crate) fn map(target: &PolicyTarget<'_>, cx: &Context<'_>) -> Mapping {
-    let mut mapping = Mapping::new();
-    if let Scope::Route(route) = &target.scope {
-        let kind = route.route.kind;
-        if kind.is_http() || kind == EndpointType::Grpc {
-            // A rule is named by `sectionName` (CRD: `targetRefs[].sectionName`).
-            let refs: Vec<Value> = route
-                .target_refs()
-                .into_iter()
-                .map(|reference| {
-                    let mut value = json!({ "group": reference.group, "kind": reference.kind, "name": reference.name });
-                    if let Some(section) = reference.section_name {
-                        value["sectionName"] = section.into();
-                    }
-                    value
-                })
-                .collect();
-            let refs = Value::Array(refs);
-            let name = |suffix: &str| {
-                let mut parts: Vec<&str> = target.id.iter().map(String::as_str).collect();
-                parts.push(suffix);
-                cx.name(&parts)
-            };
-            let namespace = route.route.namespace.as_str();
-            let security = security::map(target, namespace, &name("htpasswd"), &mut mapping);
-            security.finish(&mut mapping, &SECURITY_POLICY, namespace, &name("security"), &refs);
-            let traffic = traffic::map(target, route, &mut mapping);
-            traffic.finish(&mut mapping, &BACKEND_TRAFFIC_POLICY, namespace, &name("traffic"), &refs);
-        }
+    let job = Job { target, cx };
+    let mut mapping = match &target.scope {
+        Scope::Route(route) => map_route(job, route),
+        Scope::Gateway(gateway) => map_gateway(job, gateway),
+        _ => Mapping::new(),
+    };
+    refuse_the_rest(job, &mut mapping);
+    mapping
+}
+
+fn map_route(job: Job<'_>, route: &RouteScope<'_>) -> Mapping {
+    let kind = route.route.kind;
+    if !kind.is_http() && kind != EndpointType::Grpc {
+        return Mapping::new();
     }
-    // What nothing above has looked at is refused with a reason, never dropped.
-    for kind in &target.remaining {
-        let Some(field) = target.policies.field(*kind) else { continue };
-        let looked_at = mapping.outcomes.iter().any(|outcome| {
-            let rest = outcome.field.pointer.strip_prefix(field.pointer.as_str());
-            outcome.field.document == field.document
-                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if !looked_at {
-            let reason = format!("this adapter does not map {kind} to a policy of Envoy Gateway");
-            mapping.unsupported(field.clone(), reason, &["another module (`gwm compare`)"]);
+    // A rule is named by `sectionName` (CRD: `targetRefs[].sectionName`).
+    let reference = |reference: gateway_modules_core::module::RouteTargetRef| {
+        let mut value = json!({ "group": reference.group, "kind": reference.kind, "name": reference.name });
+        if let Some(section) = reference.section_name {
+            value["sectionName"] = section.into();
         }
+        value
+    };
+    let refs: Value = route.target_refs().into_iter().map(reference).collect();
+    let namespace = route.route.namespace.as_str();
+
+    let mut policy = Draft::default();
+    security::route(job, route, &mut policy);
+    let mut mapping = policy.finish(&SECURITY_POLICY, namespace, &job.name(&["security"]), &refs);
+
+    let mut policy = Draft::after(mapping);
+    resilience::route(job, route, &mut policy);
+    load_balancing::route(job, &mut policy);
+    rate_limit::route(job, route, &mut policy);
+    traffic::policy(job, route, &mut policy);
+    mapping = policy.finish(&BACKEND_TRAFFIC_POLICY, namespace, &job.name(&["traffic"]), &refs);
+
+    traffic::filters(job, route, &mut mapping);
+    mapping
+}
+
+fn map_gateway(job: Job<'_>, scope: &GatewayScope<'_>) -> Mapping {
+    let mut mapping = Mapping::new();
+    if scope.gateway.existing.is_some() {
+        // Such an object holds for everything on the Gateway, also for routes that are not of this intent.
+        for kind in &job.target.remaining {
+            if let Some(field) = job.target.policies.field(*kind) {
+                let reason = "it would hold for all routes of the existing Gateway, also for those of others";
+                mapping.unsupported(field.clone(), reason, &["a Gateway that this plane manages"]);
+            }
+        }
+    } else {
+        client::certificate(job, scope, &mut mapping);
+        observability::gateway(job, scope, &mut mapping);
     }
     mapping
+}
+
+/// A kind that nothing above has looked at is refused with a reason, never dropped.
+fn refuse_the_rest(job: Job<'_>, mapping: &mut Mapping) {
+    for (kind, field) in job.target.unanswered(mapping) {
+        let (reason, alternatives): (String, &[&str]) = match &job.target.scope {
+            Scope::Route(route) if route.route.kind.is_http() || route.route.kind == EndpointType::Grpc => {
+                (format!("Envoy Gateway has no {kind} besides the standard fields, which this route cannot use"), &[])
+            }
+            Scope::Route(route) => {
+                let what = route.route.kind.as_str();
+                let reason =
+                    format!("policies of Envoy Gateway hold for HTTPRoute and GRPCRoute, not for {what} endpoints");
+                (reason, &["an endpoint of type HTTP or GRPC"])
+            }
+            _ => (format!("Envoy Gateway has no {kind} for this target"), &[]),
+        };
+        mapping.unsupported(field, reason, alternatives);
+    }
 }

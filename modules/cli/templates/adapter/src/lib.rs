@@ -6,7 +6,10 @@ mod provisioning;
 
 use gateway_modules_core::{
     capability::Capabilities,
-    module::{Context, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned, Refusals},
+    module::{
+        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PolicyTarget, Provisioned,
+        Refusals,
+    },
     register_adapter,
     resolve::DataPlaneTopology,
 };
@@ -63,4 +66,5 @@ impl GatewayModule for ExampleGatewayAdapter {
     }
 }
 
-register_adapter!("example-gateway", ExampleGatewayAdapter::new);
+// The contract that this is written for: raise it when you have read what a newer one means.
+register_adapter!("example-gateway", ExampleGatewayAdapter::new, Contract::V1_1);

@@ -1,0 +1,20 @@
+//! Bytes on a connection come back as they are. To a client that speaks HTTP that is garbage.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 9000);
+
+/// Echoes until clients end their connections.
+pub(crate) async fn serve() -> std::io::Result<()> {
+    let listener = TcpListener::bind(ADDRESS).await?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let (mut read, mut write) = stream.split();
+            // A client that goes away is no event.
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        });
+    }
+}

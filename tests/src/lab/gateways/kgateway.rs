@@ -1,0 +1,42 @@
+//! kgateway: its own charts by `gwm install`; the controller makes a Deployment and a Service for each Gateway. Not in a lab, for want of images: written from its
+//! documentation and the adapter's installation, for a cluster whose nodes have them.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{Gateway, Install, Services, Stand};
+use crate::{Error, lab::certificates::GATEWAYS};
+
+pub(super) const VERSION: &str = "2.4";
+
+pub(super) const KGATEWAY: Gateway = Gateway {
+    module: "kgateway",
+    version: VERSION,
+    limits: &["one replica of the gateway, as the controller makes it"],
+    // What cannot be shown is found by the first run.
+    unshown: &[],
+    stand: Stand::Runs {
+        gateway,
+        images,
+        install: Install::Vendor,
+        definitions: &[],
+        deployment: ("kgateway-system", "kgateway"),
+        // Statuses say what the controller has translated, not what proxies have.
+        settles: Duration::from_secs(2),
+        unknown: 404,
+        services: Services::InStatus(GATEWAYS),
+        proxies: (GATEWAYS, "gateway.networking.k8s.io/gateway-name"),
+        conformance: None,
+    },
+};
+
+fn gateway() -> Value {
+    json!({"module": "kgateway", "version": VERSION})
+}
+
+/// The cluster pulls them.
+#[expect(clippy::unnecessary_wraps, reason = "others are made")]
+fn images() -> Result<Vec<PathBuf>, Error> {
+    Ok(Vec::new())
+}
