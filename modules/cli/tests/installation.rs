@@ -198,6 +198,7 @@ async fn what_is_wrong_is_said_with_the_next_step_and_changes_nothing() {
         "kgateway-system",
     ]);
     expect(&helm, 0);
+    lab.has_pods("kgateway-system", "kgateway").await;
     let foreign = lab.everything().await;
     said(install(&with_charts), 3, &["GWM0911", "release kgateway in kgateway-system", "--adopt"]);
     foreign.wait_until_again(&lab.client, std::time::Duration::from_secs(10)).await.unwrap();

@@ -50,6 +50,26 @@ impl Inventory {
         Ok(Self(all))
     }
 
+    /// Takes it once nothing has come, gone or changed for a second: controllers go on with what was asked of them before.
+    ///
+    /// # Errors
+    /// When the API server does not answer, or something still changes after that time ([`Error::Different`]).
+    pub async fn take_settled(client: &Client, longest: Duration) -> Result<Self, Error> {
+        let start = Instant::now();
+        let mut before = Self::take(client).await?;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = Self::take(client).await?;
+            if now == before {
+                return Ok(now);
+            }
+            if start.elapsed() >= longest {
+                return Err(Error::Different(before.difference(&now)));
+            }
+            before = now;
+        }
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.0.len()

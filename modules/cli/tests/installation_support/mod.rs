@@ -136,9 +136,22 @@ impl Lab {
     }
 
     pub(crate) async fn everything(&self) -> Inventory {
-        let all = Inventory::take(&self.client).await.unwrap();
+        let all = Inventory::take_settled(&self.client, Duration::from_secs(30)).await.unwrap();
         assert!(all.len() > 50, "{}", all.len());
         all
+    }
+
+    /// Waits until Kubernetes has made all Pods of a Deployment, which it does some time after it was created.
+    pub(crate) async fn has_pods(&self, namespace: &str, deployment: &str) {
+        let start = std::time::Instant::now();
+        loop {
+            let object = self.get("apps/v1", "Deployment", namespace, deployment).await;
+            if object["status"]["replicas"].is_number() && object["status"]["replicas"] == object["spec"]["replicas"] {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{deployment} has no Pods: {}", object["status"]);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub(crate) async fn unchanged_since(&self, before: &Inventory) {
