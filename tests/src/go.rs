@@ -1,15 +1,13 @@
 //! What comes out of Go modules: the Helm program, and the charts that vendors keep in theirs.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::control_plane::binaries::{cache_folder, tail, tell};
+use crate::go_program::{BUILD, GoProgram};
 
 /// Names a Helm program to use instead of building one.
 pub const HELM_VARIABLE: &str = "GATEWAY_MODULES_HELM";
@@ -136,84 +134,17 @@ pub fn conformance_module() -> Result<PathBuf, Error> {
     module("sigs.k8s.io/gateway-api/conformance", &format!("v{CONFORMANCE_VERSION}"))
 }
 
-/// A program is made by this; one of tests by `go test -c`.
-const BUILD: &[&str] = &["build"];
-
 fn tool(name: &str, version: &str, how: &[&str], package: &str, sources: &[(&str, &str)]) -> Result<PathBuf, Error> {
-    let folder = cache_folder()?.join(name).join(format!(
-        "{version}-{}-{}-{}",
-        fingerprint(sources),
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    ));
-    let binary = folder.join(name);
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-    let lock_path = folder.join("lock");
-    let lock = File::create(&lock_path).map_err(Error::io("open", &lock_path))?;
-    if lock.try_lock().is_err() {
-        tell(&format!("another process builds {name} ({}); waiting for it", folder.display()));
-        lock.lock().map_err(Error::io("lock", &lock_path))?;
-    }
-    // Another process may have built it while this one waited.
-    if !binary.is_file() {
-        build(name, version, (how, package), sources, &folder, &binary)?;
-    }
-    Ok(binary)
-}
-
-fn build(
-    name: &str,
-    version: &str,
-    (how, package): (&[&str], &str),
-    sources: &[(&str, &str)],
-    folder: &Path,
-    binary: &Path,
-) -> Result<(), Error> {
-    let place = folder.join("src");
-    fs::create_dir_all(&place).map_err(Error::io("make", &place))?;
-    for (file, text) in sources {
-        let path = place.join(file);
-        fs::write(&path, text).map_err(Error::io("write", &path))?;
-    }
-    let unfinished = folder.join("unfinished");
-    let log_path = folder.join("build.log");
-    let log = File::create(&log_path).map_err(Error::io("write", &log_path))?;
-    tell(&format!("building {name} {version} from source, once; a few minutes (log: {})", log_path.display()));
-    let start = Instant::now();
-    let status = Command::new("go")
-        .args(how)
-        .args(["-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
-        .arg(&unfinished)
-        .arg(package)
-        .current_dir(&place)
-        // A caller's GOFLAGS must not change what is built.
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-buildvcs=false")
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(Error::io("write", &log_path))?)
-        .stderr(log)
-        .status()
-        .map_err(|source| Error::NoGo { source })?;
-    if !status.success() {
-        return Err(Error::GoBuild { folder: place, log: tail(&log_path) });
-    }
-    fs::rename(&unfinished, binary).map_err(Error::io("write", binary))?;
-    tell(&format!("built {name} in {} s: {}", start.elapsed().as_secs(), binary.display()));
-    Ok(())
-}
-
-/// The sources decide: an edited source must not run an old binary.
-fn fingerprint(sources: &[(&str, &str)]) -> String {
-    let mut hash = Sha256::new();
-    for (name, text) in sources {
-        hash.update(name.as_bytes());
-        hash.update([0]);
-        hash.update(text.as_bytes());
-        hash.update([0]);
-    }
-    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let program = GoProgram {
+        folder: name,
+        name,
+        version,
+        how,
+        package,
+        link_flags: "-s -w",
+        system: None,
+        sources,
+        takes: "a few minutes",
+    };
+    program.built()
 }

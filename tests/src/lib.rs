@@ -28,6 +28,7 @@ mod control_plane;
 mod error;
 pub mod expected;
 pub mod go;
+mod go_program;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod samples;

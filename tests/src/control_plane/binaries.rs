@@ -1,14 +1,14 @@
 //! The programs of the control plane: those of `KUBEBUILDER_ASSETS`, or one that is built from the Go sources
 //! beside this crate, once, and kept in a cache folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use sha2::{Digest, Sha256};
-
-use crate::Error;
+use crate::{
+    Error,
+    go_program::{BUILD, GoProgram},
+};
 
 /// The version of Kubernetes that the Go sources pin.
 pub const KUBERNETES_VERSION: &str = "1.34.4";
@@ -23,7 +23,7 @@ pub const CACHE_VARIABLE: &str = "GATEWAY_MODULES_CACHE";
 const BUILT: &str = "gw-control-plane";
 
 /// Embedded, so that the published crate can build them too.
-const SOURCES: [(&str, &str); 4] = [
+pub(crate) const SOURCES: [(&str, &str); 4] = [
     ("go.mod", include_str!("../../control-plane/go.mod")),
     ("go.sum", include_str!("../../control-plane/go.sum")),
     ("main.go", include_str!("../../control-plane/main.go")),
@@ -128,85 +128,25 @@ pub fn build_for_linux() -> Result<PathBuf, Error> {
 }
 
 fn build_for(system: Option<&str>) -> Result<PathBuf, Error> {
-    let system = system.unwrap_or(std::env::consts::OS);
-    let folder = cache_folder()?.join("control-plane").join(format!(
-        "{KUBERNETES_VERSION}-{}-{system}-{}",
-        fingerprint(),
-        std::env::consts::ARCH
-    ));
-    let binary = folder.join(BUILT);
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
-    let lock_path = folder.join("lock");
-    let lock = File::create(&lock_path).map_err(Error::io("open", &lock_path))?;
-    if lock.try_lock().is_err() {
-        tell(&format!("another process builds the control plane ({}); waiting for it", folder.display()));
-        lock.lock().map_err(Error::io("lock", &lock_path))?;
-    }
-    // Another process may have built it while this one waited.
-    if !binary.is_file() {
-        go_build(&folder, &binary, system)?;
-    }
-    Ok(binary)
-}
-
-fn go_build(folder: &Path, binary: &Path, system: &str) -> Result<(), Error> {
-    let sources = folder.join("src");
-    fs::create_dir_all(&sources).map_err(Error::io("make", &sources))?;
-    for (name, text) in SOURCES {
-        let path = sources.join(name);
-        fs::write(&path, text).map_err(Error::io("write", &path))?;
-    }
-    let unfinished = folder.join("unfinished");
-    let log_path = folder.join("build.log");
-    let log = File::create(&log_path).map_err(Error::io("write", &log_path))?;
-    tell(&format!(
-        "building Kubernetes {KUBERNETES_VERSION} from source, once; about ten minutes on two cores (log: {})",
-        log_path.display()
-    ));
-    let start = Instant::now();
     let mut parts = KUBERNETES_VERSION.split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     // Without these flags the server calls itself v0.0.0, and clients that look at versions go wrong.
     let version = "-X k8s.io/component-base/version";
-    let flags = format!(
+    let link_flags = format!(
         "-s -w {version}.gitVersion=v{KUBERNETES_VERSION} {version}.gitMajor={major} {version}.gitMinor={minor}"
     );
-    let status = Command::new("go")
-        .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &flags, "-o"])
-        .arg(&unfinished)
-        .arg(".")
-        .current_dir(&sources)
-        // Static, so that it runs in an image without anything else; a caller's GOFLAGS must not change what is built.
-        .env("CGO_ENABLED", "0")
-        .env("GOFLAGS", "-buildvcs=false")
-        .env("GOOS", system)
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(Error::io("write", &log_path))?)
-        .stderr(log)
-        .status()
-        .map_err(|source| Error::NoGo { source })?;
-    if !status.success() {
-        return Err(Error::GoBuild { folder: sources, log: tail(&log_path) });
-    }
-    fs::rename(&unfinished, binary).map_err(Error::io("write", binary))?;
-    tell(&format!("built in {} s: {}", start.elapsed().as_secs(), binary.display()));
-    Ok(())
-}
-
-/// The sources decide: an edited source must not run an old binary.
-pub(crate) fn fingerprint() -> String {
-    let mut hash = Sha256::new();
-    for (name, text) in SOURCES {
-        hash.update(name.as_bytes());
-        hash.update([0]);
-        hash.update(text.as_bytes());
-        hash.update([0]);
-    }
-    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let program = GoProgram {
+        folder: "control-plane",
+        name: BUILT,
+        version: KUBERNETES_VERSION,
+        how: BUILD,
+        package: ".",
+        link_flags: &link_flags,
+        system,
+        sources: &SOURCES,
+        takes: "about ten minutes on two cores",
+    };
+    program.built()
 }
 
 /// Progress goes to standard error: minutes of silence in a test look like a hang.

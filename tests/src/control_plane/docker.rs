@@ -19,7 +19,7 @@ use super::kubeconfig::{self, Access};
 use super::options::Options;
 use super::pki::Authority;
 use super::ready::Waiting;
-use crate::Error;
+use crate::{Error, go_program};
 
 const IMAGE: &str = "gateway-modules-control-plane";
 const DOCKERFILE: &str = r#"FROM scratch
@@ -99,7 +99,7 @@ impl Container {
 /// Built once for each version of the sources; the daemon keeps it.
 async fn image() -> Result<GenericImage, Error> {
     let binary = tokio::task::spawn_blocking(binaries::build_for_linux).await??;
-    let tag = format!("{}-{}", binaries::KUBERNETES_VERSION, binaries::fingerprint());
+    let tag = format!("{}-{}", binaries::KUBERNETES_VERSION, go_program::fingerprint(&binaries::SOURCES));
     GenericBuildableImage::new(IMAGE, tag)
         .with_dockerfile_string(DOCKERFILE)
         .with_file(binary, "gw-control-plane")

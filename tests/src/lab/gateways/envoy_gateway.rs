@@ -59,7 +59,7 @@ pub(super) const ENVOY_GATEWAY: Gateway = Gateway {
     ],
     stand: Stand::Runs {
         gateway,
-        images,
+        images: Some(images),
         install: Install::Charts { folder, registry: REGISTRY, values },
         definitions: &[],
         deployment: (NAMESPACE, "envoy-gateway"),

@@ -45,7 +45,7 @@ pub(super) const ISTIO: Gateway = Gateway {
     ],
     stand: Stand::Runs {
         gateway,
-        images,
+        images: Some(images),
         install: Install::Charts { folder, registry: REGISTRY, values },
         definitions: &[],
         deployment: ("istio-system", "istiod"),

@@ -1,12 +1,12 @@
 //! kgateway: its own charts by `gwm install`; the controller makes a Deployment and a Service for each Gateway. Not in a lab, for want of images: written from its
 //! documentation and the adapter's installation, for a cluster whose nodes have them.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{Gateway, Install, Services, Stand};
-use crate::{Error, lab::certificates::GATEWAYS};
+use crate::lab::certificates::GATEWAYS;
 
 pub(super) const VERSION: &str = "2.4";
 
@@ -18,7 +18,7 @@ pub(super) const KGATEWAY: Gateway = Gateway {
     unshown: &[],
     stand: Stand::Runs {
         gateway,
-        images,
+        images: None,
         install: Install::Vendor,
         definitions: &[],
         deployment: ("kgateway-system", "kgateway"),
@@ -33,10 +33,4 @@ pub(super) const KGATEWAY: Gateway = Gateway {
 
 fn gateway() -> Value {
     json!({"module": "kgateway", "version": VERSION})
-}
-
-/// The cluster pulls them.
-#[expect(clippy::unnecessary_wraps, reason = "others are made")]
-fn images() -> Result<Vec<PathBuf>, Error> {
-    Ok(Vec::new())
 }

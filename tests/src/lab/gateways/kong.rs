@@ -1,12 +1,12 @@
 //! Kong's operator: its own chart by `gwm install`; it makes a DataPlane for each Gateway, with names of its own making. Not in a lab, for want of images: written from its
 //! documentation and the adapter's installation, for a cluster whose nodes have them.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{Gateway, Install, Services, Stand};
-use crate::{Error, lab::certificates::GATEWAYS};
+use crate::lab::certificates::GATEWAYS;
 
 pub(super) const VERSION: &str = "2.3";
 
@@ -18,7 +18,7 @@ pub(super) const KONG: Gateway = Gateway {
     unshown: &[],
     stand: Stand::Runs {
         gateway,
-        images,
+        images: None,
         install: Install::Vendor,
         definitions: &[],
         deployment: ("kong-system", "ko-kong-operator-controller-manager"),
@@ -33,10 +33,4 @@ pub(super) const KONG: Gateway = Gateway {
 
 fn gateway() -> Value {
     json!({"module": "kong", "version": VERSION})
-}
-
-/// The cluster pulls them.
-#[expect(clippy::unnecessary_wraps, reason = "others are made")]
-fn images() -> Result<Vec<PathBuf>, Error> {
-    Ok(Vec::new())
 }

@@ -42,14 +42,17 @@ pub struct Gateway {
 /// Starts the limit of a stand that is not what its vendor releases.
 pub const STAND_IN: &str = "stand-in: ";
 
+/// Makes archives of images where they are not there yet, and says where they are.
+pub type MakeImages = fn() -> Result<Vec<PathBuf>, Error>;
+
 /// Whether a gateway can run here.
 pub enum Stand {
     /// It runs.
     Runs {
         /// `spec.gateway` of data planes for this installation.
         gateway: fn() -> Value,
-        /// Archives of its images, made where they are not there yet.
-        images: fn() -> Result<Vec<PathBuf>, Error>,
+        /// Its images; absent: the cluster pulls them.
+        images: Option<MakeImages>,
         /// How it is installed.
         install: Install,
         /// Folders of definitions besides Gateway API.
@@ -148,7 +151,8 @@ impl Gateway {
     /// When it cannot run here, or an image cannot be made.
     pub fn images(&self) -> Result<Vec<PathBuf>, Error> {
         match &self.stand {
-            Stand::Runs { images, .. } => images(),
+            Stand::Runs { images: Some(images), .. } => images(),
+            Stand::Runs { images: None, .. } => Ok(Vec::new()),
             Stand::Absent(_) => Err(self.absent()),
         }
     }

@@ -34,7 +34,7 @@ pub(super) const TRAEFIK: Gateway = Gateway {
     ],
     stand: Stand::Runs {
         gateway,
-        images,
+        images: Some(images),
         install: Install::Manifests(manifests),
         definitions: &["traefik"],
         deployment: ("traefik", "traefik"),
