@@ -19,7 +19,7 @@ pub(crate) fn of_gateway<'a>(gateway: &GatewayTopology, cx: &Context<'a>) -> Opt
     if gateway.existing.is_some() || !cx.has(&CapabilityName::policy(PolicyKind::AccessLog)) {
         return None;
     }
-    let routes = cx.plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility);
+    let routes = cx.plane.routes_on(gateway);
     routes.flat_map(|route| &route.rules).find_map(|rule| rule.policies.values.access_log.as_ref())
 }
 
@@ -46,11 +46,7 @@ pub(crate) fn telemetry(log: &AccessLog, gateway: &GatewayTopology, cx: &Context
             json!({ "format": "JSON", "json": fields })
         }
     };
-    let passthrough = cx
-        .plane
-        .routes
-        .iter()
-        .any(|route| route.binding.visibility == gateway.visibility && route.kind == EndpointType::Tls);
+    let passthrough = cx.plane.routes_on(gateway).any(|route| route.kind == EndpointType::Tls);
     // CRD: "TCP targets Envoy TCP proxies, including TLS passthrough".
     sink["targets"] = if passthrough { json!(["HTTP", "TCP"]) } else { json!(["HTTP"]) };
     json!({ "accessLogs": [sink] })

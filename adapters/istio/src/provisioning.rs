@@ -116,8 +116,7 @@ fn service_type(gateway: &GatewayTopology, parameters: &Parameters) -> &'static 
 
 /// Whether a policy of the Gateway asks for the addresses of clients.
 fn sees_clients(plane: &DataPlaneTopology, gateway: &GatewayTopology) -> bool {
-    let routes = plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility);
-    routes.flat_map(|route| &route.rules).any(|rule| {
+    plane.routes_on(gateway).flat_map(|route| &route.rules).any(|rule| {
         let values = &rule.policies.values;
         let by_address = |balancing: &LoadBalancing| {
             matches!(balancing.algorithm, LoadBalancingAlgorithm::ConsistentHash(HashKey::ClientIp {}))

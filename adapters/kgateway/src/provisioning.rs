@@ -139,11 +139,6 @@ fn cite_parameters(
         cite("/loadBalancerClass", public, "/spec/kube/service/loadBalancerClass");
     }
     if let Some(resources) = &parameters.resources {
-        if !resources.requests.is_empty() {
-            cite("/resources/requests", None, "/spec/kube/envoyContainer/resources/requests");
-        }
-        if !resources.limits.is_empty() {
-            cite("/resources/limits", None, "/spec/kube/envoyContainer/resources/limits");
-        }
+        provisioned.resources(&field.child("resources"), resources, made, "/spec/kube/envoyContainer/resources");
     }
 }

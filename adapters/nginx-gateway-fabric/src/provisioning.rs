@@ -148,11 +148,11 @@ fn cite_parameters(
         cite("/loadBalancerClass", public, "/spec/kubernetes/service/loadBalancerClass");
     }
     if let Some(resources) = &parameters.resources {
-        if !resources.requests.is_empty() {
-            cite("/resources/requests", None, "/spec/kubernetes/deployment/container/resources/requests");
-        }
-        if !resources.limits.is_empty() {
-            cite("/resources/limits", None, "/spec/kubernetes/deployment/container/resources/limits");
-        }
+        provisioned.resources(
+            &field.child("resources"),
+            resources,
+            made,
+            "/spec/kubernetes/deployment/container/resources",
+        );
     }
 }

@@ -4,7 +4,7 @@
 use gateway_modules_core::{
     intent::{
         Exposure,
-        policies::{AccessLogFormat, PolicyKind, Tracing},
+        policies::{AccessLogFormat, Tracing},
     },
     module::{Context, ServiceType},
     object::Object,
@@ -35,14 +35,11 @@ pub(crate) fn of(gateway: &GatewayTopology, parameters: &Parameters, cx: &Contex
     let namespace = cx.gateway_namespace(gateway);
     let mut spec = Map::new();
     spec.insert("kubernetes".to_owned(), kubernetes(gateway, parameters));
-    if let Some(format) = first(gateway, cx, PolicyKind::AccessLog, |policies| {
-        policies.access_log().map(|policy| policy.value.format.clone())
-    }) {
+    if let Some(format) = first(gateway, cx, |policies| policies.access_log().map(|policy| policy.value.format.clone()))
+    {
         spec.insert("logging".to_owned(), json!({ "accessLog": access_log(&format) }));
     }
-    if let Some(endpoint) = first(gateway, cx, PolicyKind::Tracing, |policies| policies.tracing().map(|_| ()))
-        .and_then(|()| exporters(gateway, cx).into_iter().next())
-    {
+    if let Some(endpoint) = exporters(gateway, cx).into_iter().next() {
         spec.insert("telemetry".to_owned(), json!({ "exporter": { "endpoint": endpoint } }));
     }
     object(&NGINX_PROXY, &namespace, &name(gateway, cx), Value::Object(spec))
@@ -65,36 +62,21 @@ fn kubernetes(gateway: &GatewayTopology, parameters: &Parameters) -> Value {
     if let Some(replicas) = parameters.replicas {
         kubernetes["deployment"]["replicas"] = replicas.into();
     }
-    if let Some(resources) = &parameters.resources {
-        for (name, map) in [("requests", &resources.requests), ("limits", &resources.limits)] {
-            if !map.is_empty() {
-                kubernetes["deployment"]["container"]["resources"][name] = json!(map);
-            }
-        }
+    if let Some(resources) = parameters.resources.as_ref().filter(|resources| !resources.is_empty()) {
+        kubernetes["deployment"]["container"]["resources"] = json!(resources);
     }
     kubernetes
 }
 
-/// What the first rule on a Gateway says of a kind. Core refuses what binds to a Gateway where its rules do not agree.
-fn first<T>(
-    gateway: &GatewayTopology,
-    cx: &Context<'_>,
-    kind: PolicyKind,
-    value: impl Fn(&EffectivePolicies) -> Option<T>,
-) -> Option<T> {
-    cx.plane
-        .routes
-        .iter()
-        .filter(|route| route.binding.visibility == gateway.visibility)
-        .flat_map(|route| &route.rules)
-        .filter(|rule| rule.policies.field(kind).is_some())
-        .find_map(|rule| value(&rule.policies))
+/// What the first rule on a Gateway says. Core refuses what binds to a Gateway where its rules do not agree.
+fn first<T>(gateway: &GatewayTopology, cx: &Context<'_>, value: impl Fn(&EffectivePolicies) -> Option<T>) -> Option<T> {
+    cx.plane.routes_on(gateway).flat_map(|route| &route.rules).find_map(|rule| value(&rule.policies))
 }
 
 /// Where the traces of a Gateway are to go, each once. NGINX has one exporter.
 pub(crate) fn exporters(gateway: &GatewayTopology, cx: &Context<'_>) -> Vec<String> {
     let mut endpoints = Vec::new();
-    for route in cx.plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility) {
+    for route in cx.plane.routes_on(gateway) {
         for tracing in route.rules.iter().filter_map(|rule| rule.policies.tracing()) {
             let endpoint = exporter(tracing.value, &route.namespace);
             if !endpoints.contains(&endpoint) {

@@ -77,13 +77,7 @@ pub(super) fn grant_for(compilation: &mut Compilation<'_>, route: &RouteTopology
     };
     let owner = resolve::owner(&route.source.document);
     let key = gateways::grant(compilation, (kind, &route.namespace), ("Service", namespace, None), Some(owner));
-    let allowance = compilation
-        .input
-        .plane
-        .allowed_references
-        .iter()
-        .find(|(from, to, _)| *from == route.namespace && to == namespace)
-        .map(|(_, _, field)| field.clone());
+    let allowance = compilation.input.plane.allowance(&route.namespace, namespace).cloned();
     for field in allowance.into_iter().chain([field.clone()]) {
         let claim = compilation.ledger.claim(field, "reference grant", Verdict::Exact);
         compilation.ledger.cite(claim, key.clone(), "/spec/from/0/namespace");

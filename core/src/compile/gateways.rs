@@ -241,11 +241,7 @@ fn allowed_routes(
         return json!({"namespaces": {"from": "All"}});
     }
     let mut namespaces: Vec<&str> = plane.allowed_namespaces.iter().map(|(name, _)| name.as_str()).collect();
-    for route in &plane.routes {
-        if route.binding.visibility == gateway.visibility {
-            namespaces.push(&route.namespace);
-        }
-    }
+    namespaces.extend(plane.routes_on(gateway).map(|route| route.namespace.as_str()));
     if gateway.listeners.iter().any(|listener| listener.redirect_to.is_some()) {
         namespaces.push(namespace);
     }
@@ -453,10 +449,9 @@ fn claim_plane(compilation: &mut Compilation<'_>, class_made: bool) {
     for gateway in &plane.gateways {
         for field in ["domain", "hostnameStyle"] {
             let field = gateway.source.child(field);
-            let used = plane.routes.iter().any(|route| {
-                route.binding.visibility == gateway.visibility
-                    && route.hostnames.iter().any(|(_, source)| *source == gateway.source.child("domain"))
-            });
+            let domain = gateway.source.child("domain");
+            let used =
+                plane.routes_on(gateway).any(|route| route.hostnames.iter().any(|(_, source)| *source == domain));
             if !used {
                 let reason = "every endpoint of the visibility names its own hosts, or none has a host".to_owned();
                 compilation.ledger.claim(field, "", Verdict::Inactive { reason });

@@ -445,13 +445,7 @@ fn external_authorization(
     let mut reference =
         json!({"group": "", "kind": "Service", "name": value.service.as_str(), "port": value.port.get()});
     if let Some(namespace) = value.namespace.as_ref().filter(|namespace| namespace.as_str() != route.namespace) {
-        let allowed = compilation
-            .input
-            .plane
-            .allowed_references
-            .iter()
-            .any(|(from, to, _)| *from == route.namespace && to == namespace.as_str());
-        if !allowed {
+        if !compilation.input.plane.allows_reference(&route.namespace, namespace.as_str()) {
             let reason = format!(
                 "the plane does not allow references from namespace {} to namespace {namespace}",
                 route.namespace

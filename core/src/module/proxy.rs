@@ -56,6 +56,13 @@ pub struct Resources {
     pub limits: BTreeMap<String, String>,
 }
 
+impl Resources {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.limits.is_empty()
+    }
+}
+
 /// The field of a plane that holds the module's parameters.
 pub fn parameters_field(plane: &DataPlaneTopology) -> FieldRef {
     FieldRef::new(plane.document.clone(), "/spec/gateway/parameters")
@@ -108,6 +115,22 @@ impl Provisioned {
         };
         let verdict = Verdict::Inactive { reason: format!("the plane manages no {what}") };
         self.outcomes.push(FieldOutcome { field, verdict, citations });
+    }
+
+    /// Both parts of a container's resources as [`Self::parameter`] does it, where they are written at that pointer in the
+    /// form of Kubernetes.
+    pub fn resources(
+        &mut self,
+        field: &FieldRef,
+        resources: &Resources,
+        carriers: &ParameterObjects<'_>,
+        pointer: &str,
+    ) {
+        for (part, quantities) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+            if !quantities.is_empty() {
+                self.parameter(field.child(part), carriers, None, &format!("{pointer}/{part}"));
+            }
+        }
     }
 }
 
@@ -167,6 +190,22 @@ spec:
         let refusal = read_parameters::<Nothing>(&plane(), "kgateway").expect_err("a refusal");
         assert_eq!(refusal.field.pointer, "/spec/gateway/parameters");
         assert_eq!(refusal.alternatives, ["`gwm modules kgateway` shows them"]);
+    }
+
+    #[test]
+    fn only_resources_that_are_written_are_cited() {
+        let plane = plane();
+        let mut provisioned = Provisioned::with_class("class");
+        let kind = GroupVersionKind::of("example.com", "v1", "Parameters");
+        let resources = Resources { requests: [("cpu".to_owned(), "1".to_owned())].into(), ..Resources::default() };
+        let written = Object::new(&kind, Some("edge"), "one").with_spec(json!({ "resources": resources }));
+        let handle = provisioned.object(written);
+        let field = parameters_field(&plane).child("resources");
+        provisioned.resources(&field, &resources, &[(gateway(&plane, "external"), handle)], "/spec/resources");
+        let cited: Vec<_> = provisioned.outcomes.iter().map(|outcome| outcome.field.pointer.as_str()).collect();
+        assert_eq!(cited, ["/spec/gateway/parameters/resources/requests"]);
+        assert_eq!(json!(resources), json!({ "requests": { "cpu": "1" } }));
+        assert!(!resources.is_empty() && Resources::default().is_empty());
     }
 
     #[test]

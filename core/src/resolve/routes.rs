@@ -251,8 +251,7 @@ fn check_references(
     namespace: &str,
     rules: &[RuleTopology],
 ) {
-    let allowed =
-        |to: &str| topology.allowed_references.iter().any(|(from, target, _)| from == namespace && target == to);
+    let allowed = |to: &str| topology.allows_reference(namespace, to);
     let mut foreign: Vec<(FieldRef, String)> = Vec::new();
     for rule in rules {
         for backend in rule.backends.iter().filter(|backend| backend.namespace != namespace) {

@@ -39,6 +39,34 @@ pub struct DataPlaneTopology {
     pub allowed_namespaces: Vec<(String, FieldRef)>,
 }
 
+impl DataPlaneTopology {
+    /// The routes that attach to a Gateway of the plane, in their order.
+    pub fn routes_on<'a, 'g>(
+        &'a self,
+        gateway: &'g GatewayTopology,
+    ) -> impl Iterator<Item = &'a RouteTopology> + use<'a, 'g> {
+        self.routes.iter().filter(|route| route.binding.visibility == gateway.visibility)
+    }
+
+    /// Where all components of a Gateway run, if that is one namespace.
+    pub fn namespace_on(&self, gateway: &GatewayTopology) -> Option<&str> {
+        let mut namespaces = self.routes_on(gateway).map(|route| route.namespace.as_str());
+        let first = namespaces.next()?;
+        namespaces.all(|namespace| namespace == first).then_some(first)
+    }
+
+    /// Where the plane allows references from one namespace to another one, if it does.
+    pub fn allowance(&self, from: &str, to: &str) -> Option<&FieldRef> {
+        let mut all = self.allowed_references.iter();
+        all.find_map(|(source, target, place)| (source == from && target == to).then_some(place))
+    }
+
+    /// Whether something in one namespace may name a Service of another: in its own always, else where the plane allows it.
+    pub fn allows_reference(&self, from: &str, to: &str) -> bool {
+        from == to || self.allowance(from, to).is_some()
+    }
+}
+
 /// One Gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayTopology {

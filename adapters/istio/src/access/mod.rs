@@ -84,7 +84,7 @@ pub(crate) struct Standing<'a> {
 impl<'a> Standing<'a> {
     pub(crate) fn of(plane: &'a DataPlaneTopology, gateway: &'a GatewayTopology) -> Self {
         let mut entries = Vec::new();
-        for route in plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility) {
+        for route in plane.routes_on(gateway) {
             if !route.kind.is_http() && route.kind != EndpointType::Grpc {
                 continue;
             }

@@ -25,12 +25,7 @@ pub(crate) fn options(
     cx: &Context<'_>,
 ) -> BTreeMap<String, String> {
     let standard = cx.has(&gateway_api::GATEWAY_FRONTEND_CLIENT_CERTIFICATE_VALIDATION);
-    let mut rules = plane
-        .routes
-        .iter()
-        .filter(|route| route.binding.visibility == gateway.visibility)
-        .flat_map(|route| &route.rules)
-        .peekable();
+    let mut rules = plane.routes_on(gateway).flat_map(|route| &route.rules).peekable();
     let asked = !standard
         && rules.peek().is_some()
         && obstacle(gateway).is_none()

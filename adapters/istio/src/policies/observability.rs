@@ -1,7 +1,5 @@
 //! Observability policies, on the whole Gateway: a `Telemetry` that names providers of the mesh configuration.
 
-use std::collections::BTreeSet;
-
 use gateway_modules_core::{
     intent::policies::{AccessLogFormat, PolicyKind},
     module::{GatewayScope, Mapping},
@@ -39,7 +37,7 @@ pub(super) fn gateway(job: Job<'_>, scope: &GatewayScope<'_>, parameters: &Param
     }
     if let Some(policy) = job.target.policies.tracing().filter(|_| job.target.must_map(PolicyKind::Tracing)) {
         let (field, value) = (policy.field, policy.value);
-        let own = namespace_of_all_routes(job, scope);
+        let own = job.cx.plane.namespace_on(scope.gateway);
         let namespace = value.namespace.as_ref().map(|namespace| namespace.as_str()).or(own);
         let provider = namespace.and_then(|namespace| providers::tracing(parameters, value, namespace));
         if let Some(provider) = provider {
@@ -75,17 +73,4 @@ pub(super) fn gateway(job: Job<'_>, scope: &GatewayScope<'_>, parameters: &Param
     for (field, pointer) in cites {
         mapping.exact(field, [handle.at(pointer)]);
     }
-}
-
-/// Where all components of a Gateway run, if that is one namespace.
-fn namespace_of_all_routes<'a>(job: Job<'a>, scope: &GatewayScope<'_>) -> Option<&'a str> {
-    let namespaces: BTreeSet<&str> = job
-        .cx
-        .plane
-        .routes
-        .iter()
-        .filter(|route| route.binding.visibility == scope.gateway.visibility)
-        .map(|route| route.namespace.as_str())
-        .collect();
-    if namespaces.len() == 1 { namespaces.first().copied() } else { None }
 }

@@ -1,7 +1,5 @@
 //! Observability policies, on the whole Gateway.
 
-use std::collections::BTreeSet;
-
 use gateway_modules_core::{
     intent::policies::{AccessLogFormat, PolicyKind},
     module::GatewayScope,
@@ -78,7 +76,7 @@ fn tracing(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<ListenerPol
     let namespace = match &value.namespace {
         Some(namespace) => namespace.as_str(),
         None => {
-            if let Some(namespace) = namespace_of_all_routes(job, scope) {
+            if let Some(namespace) = job.cx.plane.namespace_on(scope.gateway) {
                 namespace
             } else {
                 draft.unsupported(
@@ -111,17 +109,4 @@ fn tracing(job: Job<'_>, scope: &GatewayScope<'_>, draft: &mut Draft<ListenerPol
         draft.exact(field.child("namespace"), &[backend]);
     }
     draft.exact(field.child("sampling"), &["/default/httpSettings/tracing/randomSampling"]);
-}
-
-/// Where all components of a Gateway run, if that is one namespace.
-fn namespace_of_all_routes<'a>(job: Job<'a>, scope: &GatewayScope<'_>) -> Option<&'a str> {
-    let namespaces: BTreeSet<&str> = job
-        .cx
-        .plane
-        .routes
-        .iter()
-        .filter(|route| route.binding.visibility == scope.gateway.visibility)
-        .map(|route| route.namespace.as_str())
-        .collect();
-    if namespaces.len() == 1 { namespaces.first().copied() } else { None }
 }

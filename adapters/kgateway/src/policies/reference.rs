@@ -39,7 +39,7 @@ impl ServiceReference<'_> {
             return Some(reference);
         }
         let (from, to) = (self.from_namespace, self.namespace);
-        if !job.cx.plane.allowed_references.iter().any(|(source, target, _)| source == from && target == to) {
+        if !job.cx.plane.allows_reference(from, to) {
             mapping.unsupported(
                 field.clone(),
                 format!("the plane does not allow references from namespace {from} to namespace {to}"),

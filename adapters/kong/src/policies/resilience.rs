@@ -111,8 +111,7 @@ fn global(draft: &mut Draft<'_>) {
     let own = draft.scope.route.namespace.as_str();
     let other = namespace.as_ref().map_or(own, |namespace| namespace.as_str());
     let place = field.at("/service/redis");
-    let allowed = draft.job.cx.plane.allowed_references.iter().any(|(from, to, _)| from == own && to == other);
-    if other != own && !allowed {
+    if !draft.job.cx.plane.allows_reference(own, other) {
         let reason = format!("the plane does not allow references from namespace {own} to namespace {other}");
         draft.unsupported(place.child("namespace"), reason, &["allowedReferences of the DataPlane"]);
         return;

@@ -82,10 +82,7 @@ pub(crate) fn tracing(job: Job<'_>, route: &RouteScope<'_>, mapping: &mut Mappin
     }
     let own = route.route.namespace.as_str();
     let namespace = value.namespace.as_ref().map_or(own, |namespace| namespace.as_str());
-    let allowed = |from: &str| {
-        from == namespace
-            || job.cx.plane.allowed_references.iter().any(|(source, target, _)| source == from && target == namespace)
-    };
+    let allowed = |from: &str| job.cx.plane.allows_reference(from, namespace);
     // NGINX asks by name and needs no ReferenceGrant; who may be asked is still the platform's word.
     if !allowed(route.gateway_namespace) && !allowed(own) {
         mapping.unsupported(

@@ -113,10 +113,7 @@ pub(super) fn external_authorization(work: &mut Work<'_>) {
     }
     if let Some(namespace) = namespace {
         work.exact(field.child("namespace"), object, "/forwardAuth/address");
-        let own = work.namespace();
-        let allowances = &work.cx.plane.allowed_references;
-        let allowance = allowances.iter().find(|(from, to, _)| from == own && to == namespace);
-        if let Some((_, _, place)) = allowance {
+        if let Some(place) = work.cx.plane.allowance(work.namespace(), namespace) {
             work.exact(place.clone(), object, "/forwardAuth/address");
         }
     }

@@ -115,9 +115,7 @@ impl<'a> Work<'a> {
     ) -> Option<String> {
         let own = self.namespace();
         let namespace = namespace.unwrap_or(own);
-        if namespace != own
-            && !self.cx.plane.allowed_references.iter().any(|(from, to, _)| from == own && to == namespace)
-        {
+        if !self.cx.plane.allows_reference(own, namespace) {
             self.unsupported(
                 field.clone(),
                 format!("the plane does not allow references from namespace {own} to namespace {namespace}"),

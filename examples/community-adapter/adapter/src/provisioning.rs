@@ -116,11 +116,8 @@ fn cite_parameters(
         cite("/loadBalancerClass", public, "/envoyService/loadBalancerClass");
     }
     if let Some(resources) = &parameters.resources {
-        for (name, map) in [("requests", &resources.requests), ("limits", &resources.limits)] {
-            if !map.is_empty() {
-                cite(&format!("/resources/{name}"), None, &format!("/envoyDeployment/container/resources/{name}"));
-            }
-        }
+        let pointer = "/spec/provider/kubernetes/envoyDeployment/container/resources";
+        provisioned.resources(&field.child("resources"), resources, proxies, pointer);
     }
     if parameters.client_address.is_some() {
         let pointer = "/spec/clientIPDetection/xForwardedFor/numTrustedHops";

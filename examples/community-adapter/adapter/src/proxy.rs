@@ -76,27 +76,22 @@ fn kubernetes(gateway: &GatewayTopology, parameters: &Parameters) -> Value {
     if let Some(replicas) = parameters.replicas {
         kubernetes["envoyDeployment"]["replicas"] = replicas.into();
     }
-    if let Some(resources) = &parameters.resources {
-        for (name, map) in [("requests", &resources.requests), ("limits", &resources.limits)] {
-            if !map.is_empty() {
-                kubernetes["envoyDeployment"]["container"]["resources"][name] = json!(map);
-            }
-        }
+    if let Some(resources) = parameters.resources.as_ref().filter(|resources| !resources.is_empty()) {
+        kubernetes["envoyDeployment"]["container"]["resources"] = json!(resources);
     }
     kubernetes
 }
 
 /// What the first rule on a Gateway says. Core refuses what binds to a Gateway where its rules do not agree.
 fn first<T>(gateway: &GatewayTopology, cx: &Context<'_>, value: impl Fn(&EffectivePolicies) -> Option<T>) -> Option<T> {
-    let routes = cx.plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility);
-    routes.flat_map(|route| &route.rules).find_map(|rule| value(&rule.policies))
+    cx.plane.routes_on(gateway).flat_map(|route| &route.rules).find_map(|rule| value(&rule.policies))
 }
 
 /// What is traced on a Gateway and the namespace of the collector, each once.
 pub(crate) fn collectors<'a>(gateway: &GatewayTopology, cx: &Context<'a>) -> Vec<(&'a Tracing, String)> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
-    for route in cx.plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility) {
+    for route in cx.plane.routes_on(gateway) {
         for tracing in route.rules.iter().filter_map(|rule| rule.policies.tracing()) {
             let namespace = tracing.value.namespace.as_ref().map_or(route.namespace.as_str(), |it| it.as_str());
             if seen.insert((tracing.value.service.as_str(), tracing.value.port.get(), namespace.to_owned())) {

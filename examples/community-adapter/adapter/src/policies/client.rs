@@ -41,7 +41,7 @@ pub(crate) fn of_gateway(gateway: &GatewayTopology, parameters: &Parameters, cx:
 
 /// What the first rule on the Gateway says. Core refuses what binds to a Gateway where its rules do not agree.
 fn authorities(gateway: &GatewayTopology, cx: &Context<'_>) -> Option<Value> {
-    let routes = cx.plane.routes.iter().filter(|route| route.binding.visibility == gateway.visibility);
+    let routes = cx.plane.routes_on(gateway);
     let policy = routes.flat_map(|route| &route.rules).find_map(|rule| rule.policies.client_certificate())?;
     let reference = |name: &str| json!({ "group": "", "kind": "ConfigMap", "name": name });
     Some(policy.value.ca_certificates.iter().map(|name| reference(name.as_str())).collect())

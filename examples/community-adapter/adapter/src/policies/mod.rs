@@ -40,7 +40,7 @@ impl Job<'_> {
 
     /// Whether a plane allows that something in one namespace names a Service of another.
     pub(crate) fn allows(&self, from: &str, to: &str) -> bool {
-        from == to || self.cx.plane.allowed_references.iter().any(|(source, target, _)| source == from && target == to)
+        self.cx.plane.allows_reference(from, to)
     }
 }
 

@@ -172,7 +172,7 @@ fn cite_limit(
         rule.backends.iter().map(|backend| (backend.namespace.clone(), backend.service.clone())).collect()
     };
     let own: BTreeSet<_> = scope.rules.iter().flat_map(|rule| services(rule)).collect();
-    let routes = job.cx.plane.routes.iter().filter(|route| route.binding.visibility == scope.gateway.visibility);
+    let routes = job.cx.plane.routes_on(scope.gateway);
     let rules = routes.flat_map(|route| &route.rules).filter(|rule| !services(rule).is_disjoint(&own)).count();
     let together = scope.rules.iter().any(|rule| services(rule).len() > 1);
     let mut differences = Vec::new();
