@@ -17,7 +17,7 @@ pub const CONDITIONS: &[(&str, &str, &str, &str)] = &[
         "Programmed",
         "",
         "the gateway's controller says that it is in force",
-        "`Blocked`: waits for an acknowledgement, and is closed; `Unknown`: nobody has said anything yet",
+        "`Blocked`: waits for an acknowledgement, and is closed; `Open`: a probe was let in without credentials; `Unknown`: nobody has said anything yet",
     ),
     ("Ready", "", "all of the three above", "probe and alert on this one"),
     (
@@ -38,6 +38,25 @@ pub const CONDITIONS: &[(&str, &str, &str, &str)] = &[
         "DataPlane",
         "somebody has changed by hand what was applied, and it is left so",
         "`False` with reason `Repaired` names what was taken back last",
+    ),
+    (
+        "Observed",
+        "DataPlane",
+        "a probe was refused wherever security policies must refuse it",
+        "only with `spec.probe`; `False` with reason `Open`: it was let in; `Unknown` says what was not seen",
+    ),
+    (
+        "VerdictsChanged",
+        "",
+        "another version of the gateway makes something else of policies",
+        "names each, with what it was and is; told until the next version. A component without it has lost and won nothing",
+    ),
+    (
+        "Installed",
+        "DataPlane",
+        "the gateway is there as the plane needs it (`gateway.install: managed`; other planes do not have it)",
+        "`True` with reason `External`: somebody else has installed it, and it is used as it is; `False`: `Installing`, `Refused`, \
+         `Failed`, `RightMissing`, `NotManaged`, and of a plane that goes `NotUninstalled`",
     ),
 ];
 
@@ -74,6 +93,7 @@ impl Verdict {
             Health::Unknown => Self::unknown("NotReported", message),
             Health::Degraded => Self::no("Degraded", message),
             Health::Blocked => Self::no("Blocked", message),
+            Health::Open => Self::no("Open", message),
         }
     }
 }
@@ -99,11 +119,15 @@ pub(crate) fn conditions(
         .collect()
 }
 
+/// A condition of those that an object has.
+pub(crate) fn find<'a>(conditions: &'a Value, kind: &str) -> Option<&'a Value> {
+    conditions.as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
 /// One condition.
 pub(crate) fn condition(previous: &Value, generation: i64, kind: &str, verdict: Verdict) -> Condition {
     const LONGEST: usize = 16_384;
-    let before = previous.as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
-    let since = before
+    let since = find(previous, kind)
         .filter(|before| before["status"] == verdict.status)
         .and_then(|before| before["lastTransitionTime"].as_str())
         .map_or_else(|| format!("{:.0}", Timestamp::now()), ToOwned::to_owned);

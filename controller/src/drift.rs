@@ -4,7 +4,7 @@ use gateway_modules::core::{intent::Drift as Mode, plan::Drift};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use crate::conditions::Verdict;
+use crate::conditions::{Verdict, find};
 
 /// Objects in a message.
 const SHOWN: usize = 8;
@@ -36,8 +36,7 @@ impl Drifted {
         if !self.repaired.is_empty() {
             return Verdict::no("Repaired", format!("at {:.0}\n{}", Timestamp::now(), list(&self.repaired)));
         }
-        let before = previous.as_array().into_iter().flatten().find(|condition| condition["type"] == "Drifted");
-        match before {
+        match find(previous, "Drifted") {
             Some(before) if before["reason"] == "Repaired" => {
                 Verdict::no("Repaired", before["message"].as_str().unwrap_or_default())
             }

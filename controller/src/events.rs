@@ -13,7 +13,7 @@ use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::{FIELD_MANAGER, stored};
+use crate::{FIELD_MANAGER, conditions, stored};
 
 /// Events that wait to be written; what comes beyond is dropped, since a condition says the same.
 const WAITING: usize = 8_192;
@@ -54,7 +54,15 @@ pub const RULES: &[Rule] = &[
     rule("Degraded", "True", true),
     Rule { reason: "Drifted", each: true, ..rule("Drifted", "True", true) },
     Rule { with: "Repaired", reason: "DriftRepaired", each: true, ..rule("Drifted", "False", false) },
+    Rule { reason: "VerdictsChanged", each: true, ..rule("VerdictsChanged", "True", true) },
     Rule { reason: "SwitchAvailable", ..rule("SwitchAvailable", "True", false) },
+    rule("Installed", "True", false),
+    Rule { with: "Installing", ..rule("Installed", "False", false) },
+    Rule { with: "Refused", ..rule("Installed", "False", true) },
+    Rule { with: "Failed", ..rule("Installed", "False", true) },
+    Rule { with: "RightMissing", ..rule("Installed", "False", true) },
+    Rule { with: "NotManaged", ..rule("Installed", "False", true) },
+    Rule { with: "NotUninstalled", ..rule("Installed", "False", true) },
 ];
 
 /// Writes Events in the background: none is worth waiting for.
@@ -122,10 +130,7 @@ impl Events {
 
 /// What is worth an Event: whether it is a warning, its reason and its note.
 fn changed(before: &Value, after: &Value) -> Vec<(bool, String, String)> {
-    let find = |status: &Value, kind: &str| {
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        conditions.into_iter().find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
-    };
+    let find = |status: &Value, kind: &str| conditions::find(&status["conditions"], kind).cloned().unwrap_or_default();
     let mut told = Vec::new();
     for rule in RULES {
         let (old, new) = (find(before, rule.condition), find(after, rule.condition));

@@ -73,7 +73,7 @@ pub(crate) fn key(component: &Component) -> String {
 }
 
 /// The component as this plane sees it: other planes' overrides are theirs.
-fn narrowed(component: &Component, plane: &DataPlane) -> Component {
+pub(crate) fn narrowed(component: &Component, plane: &DataPlane) -> Component {
     let mut component = component.clone();
     component.spec.data_planes = Some(DataPlanePicker::Names(vec![plane.metadata.name.clone()]));
     component.spec.overrides.retain(|over| over.data_plane == plane.metadata.name);

@@ -6,13 +6,19 @@
 mod conditions;
 mod drift;
 pub mod events;
+mod evidence;
 mod http;
+#[cfg(feature = "installation")]
+mod installation;
+mod installer;
 mod isolate;
 mod kubeconfig;
 mod lease;
 mod life;
+mod managed;
 mod metrics;
 mod options;
+mod probe;
 pub mod rbac;
 mod reconcile;
 mod remote;
@@ -23,10 +29,12 @@ mod snapshot;
 mod status;
 mod stored;
 mod tell;
+mod upgraded;
 mod watches;
 
 pub use self::{
     conditions::CONDITIONS,
+    installer::{InstallProblem, Installer, Order, Place, ProblemKind},
     lease::LeaseOptions,
     metrics::Metrics,
     options::{Outcome, ReconcileError, ReconcilerOptions},

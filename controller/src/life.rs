@@ -9,7 +9,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    FIELD_MANAGER, FINALIZER, Outcome, ReconcileError, Reconciler,
+    FIELD_MANAGER, FINALIZER, Outcome, ReconcileError, Reconciler, Snapshot,
     conditions::Verdict,
     reconcile::{Judged, Stop},
     status::{PlaneReport, PlaneView},
@@ -20,9 +20,17 @@ pub(crate) fn has_finalizer(object: &DynamicObject) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
+/// What became of what a plane had.
+pub(crate) enum CleanedUp {
+    /// All of it is gone; the plane, where its status was written on the way.
+    Gone(Option<Box<DynamicObject>>),
+    /// Something of it is still there.
+    Not(Box<Judged>),
+}
+
 impl Reconciler {
-    /// Removes what the plane has; nothing to tell when all of it is gone.
-    pub(crate) async fn clean_up(&self, object: &DynamicObject) -> Result<Option<Judged>, Stop> {
+    /// Removes what the plane has, and what was installed for it alone.
+    pub(crate) async fn clean_up(&self, object: &DynamicObject, snapshot: &Snapshot) -> Result<CleanedUp, Stop> {
         let site = self.site(object).await?;
         let name = object.name_any();
         let mut writes = 0;
@@ -34,14 +42,17 @@ impl Reconciler {
             );
         }
         if blocked.is_empty() {
-            return Ok(None);
+            return Ok(match self.leave_installation(object, snapshot, &site).await {
+                Ok(told) => CleanedUp::Gone(told.map(Box::new)),
+                Err(judged) => CleanedUp::Not(Box::new(judged)),
+            });
         }
         let message = "the plane is being deleted";
         let mut report = PlaneReport::new(Verdict::yes("Resolved", ""), Verdict::no("Deleting", message));
         report.programmed = Verdict::no("Deleting", blocked.join("\n"));
         let outcome = Outcome { again: Some(self.options.retry), writes, ..Outcome::default() };
         let view = PlaneView { failure: Some(message.to_owned()), ..PlaneView::default() };
-        Ok(Some(Judged::new(outcome, report, view)))
+        Ok(CleanedUp::Not(Box::new(Judged::new(outcome, report, view))))
     }
 
     pub(crate) async fn add_finalizer(&self, object: &DynamicObject) -> Result<(), ReconcileError> {

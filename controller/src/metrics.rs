@@ -17,6 +17,8 @@ pub struct Metrics {
     reconciliations: Family<Labels, Counter>,
     duration: Histogram,
     writes: Counter,
+    installations: Counter,
+    installation_failures: Counter,
     refused: Family<Labels, Gauge>,
     ready: Family<Labels, Gauge>,
     drifted: Family<Labels, Gauge>,
@@ -31,6 +33,8 @@ impl Default for Metrics {
         let reconciliations = Family::<Labels, Counter>::default();
         let duration = Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]);
         let writes = Counter::default();
+        let installations = Counter::default();
+        let installation_failures = Counter::default();
         let refused = Family::<Labels, Gauge>::default();
         let ready = Family::<Labels, Gauge>::default();
         let drifted = Family::<Labels, Gauge>::default();
@@ -40,6 +44,16 @@ impl Default for Metrics {
         registry.register("reconciliations", "Reconciliations of data planes, by result", reconciliations.clone());
         registry.register("reconcile_duration_seconds", "Time of one reconciliation", duration.clone());
         registry.register("writes", "Writes that changed an object, deletions included", writes.clone());
+        registry.register(
+            "installations",
+            "Times that a gateway was brought in order for data planes, or removed",
+            installations.clone(),
+        );
+        registry.register(
+            "installation_failures",
+            "Times that bringing a gateway in order, or removing it, was refused or failed",
+            installation_failures.clone(),
+        );
         registry.register("components_refused", "Components that are not served as they are written", refused.clone());
         registry.register("data_plane_ready", "1 when the data plane is ready", ready.clone());
         registry.register(
@@ -58,7 +72,20 @@ impl Default for Metrics {
             "When the data plane was last found, or brought, as it is written",
             last_success.clone(),
         );
-        Self { registry, reconciliations, duration, writes, refused, ready, drifted, repaired, leader, last_success }
+        Self {
+            registry,
+            reconciliations,
+            duration,
+            writes,
+            installations,
+            installation_failures,
+            refused,
+            ready,
+            drifted,
+            repaired,
+            leader,
+            last_success,
+        }
     }
 }
 
@@ -99,6 +126,11 @@ impl Metrics {
 
     pub(crate) fn wrote(&self, writes: usize) {
         self.writes.inc_by(writes as u64);
+    }
+
+    /// A gateway was installed, upgraded, mended or removed, or was not.
+    pub(crate) fn installed(&self, success: bool) {
+        if success { &self.installations } else { &self.installation_failures }.inc();
     }
 
     pub(crate) fn forget(&self, plane: &str) {

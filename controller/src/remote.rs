@@ -98,7 +98,7 @@ impl Reconciler {
             self.options.cluster.request_timeout.min(TIMEOUTS.0),
             self.options.cluster.total_timeout.min(TIMEOUTS.1),
         );
-        let site = Arc::new(Site::new(client, options));
+        let site = Arc::new(Site::new(client, options).with_kubeconfig(text));
         let remote = Remote { version, site: Arc::clone(&site) };
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner).insert(name, remote);
         Ok(site)

@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use crate::{
-    LeaseOptions, Metrics, ReconcileError, Reconciler, ReconcilerOptions, Snapshot, lease::Candidacy,
+    Installer, LeaseOptions, Metrics, ReconcileError, Reconciler, ReconcilerOptions, Snapshot, lease::Candidacy,
     remote::secret_of, site::Site, stored, watches::Watches,
 };
 
@@ -45,8 +45,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 const DEBOUNCE: Duration = Duration::from_millis(300);
 /// How long what is under way may take when told to stop: less than the 60 s of `deploy/`, so that the Lease is given back.
 const GRACE: Duration = Duration::from_secs(40);
+
 /// How a controller runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ControllerOptions {
     /// How each plane is reconciled.
@@ -55,6 +56,8 @@ pub struct ControllerOptions {
     pub lease: Option<LeaseOptions>,
     /// Where `/metrics`, `/healthz` and `/readyz` answer; absent: nowhere.
     pub address: Option<SocketAddr>,
+    /// Who installs the gateways of planes that say `gateway.install: managed`; absent: nobody.
+    pub installer: Option<Arc<dyn Installer>>,
 }
 
 impl ControllerOptions {
@@ -76,6 +79,13 @@ impl ControllerOptions {
     #[must_use]
     pub const fn with_address(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Who installs the gateways of planes that say `gateway.install: managed`.
+    #[must_use]
+    pub fn with_installer(mut self, installer: Arc<dyn Installer>) -> Self {
+        self.installer = Some(installer);
         self
     }
 }
@@ -112,8 +122,9 @@ pub async fn run(
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         background.spawn(crate::http::serve(listener, Arc::clone(&metrics), Arc::clone(&ready)));
     }
-    let reconciler =
-        Arc::new(Reconciler::new(client.clone(), registry, options.reconciler.clone(), Arc::clone(&metrics)));
+    let mut reconciler = Reconciler::new(client.clone(), registry, options.reconciler.clone(), Arc::clone(&metrics));
+    reconciler.installer.clone_from(&options.installer);
+    let reconciler = Arc::new(reconciler);
     let (stop, mut stopped) = watch::channel(false);
     let work = async {
         let Some(lease) = &options.lease else {
@@ -302,7 +313,12 @@ fn pause(plane: Arc<DynamicObject>, _: &ReconcileError, term: Arc<Term>) -> Acti
     let mut failures = term.failures.lock().unwrap_or_else(PoisonError::into_inner);
     let count = failures.entry(plane.name_any()).or_default();
     *count = count.saturating_add(1);
-    Action::requeue(Duration::from_secs(1).saturating_mul(1 << (*count - 1).min(9)).min(LONGEST_PAUSE))
+    Action::requeue(longer_pause(Duration::from_secs(1), *count))
+}
+
+/// The pause after some failures in a row, the first of which is followed by `first`.
+pub(crate) fn longer_pause(first: Duration, failures: u32) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(9)).min(LONGEST_PAUSE)
 }
 
 impl Term {

@@ -17,14 +17,14 @@ use gateway_modules::{
     },
 };
 use kube::Client;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use crate::ReconcileError;
 
 /// How long what is known of the CRDs is believed, where no watch tells that they change.
 const CRDS_BELIEVED: Duration = Duration::from_secs(15);
 /// How long the version of a gateway's controller is believed.
-const VERSION_BELIEVED: Duration = Duration::from_mins(1);
+const VERSION_BELIEVED: Duration = Duration::from_secs(20);
 /// Data planes at a time. Each cluster has its own: one that does not answer keeps no other waiting.
 const PLANES_AT_ONCE: usize = 4;
 
@@ -32,10 +32,13 @@ const PLANES_AT_ONCE: usize = 4;
 pub(crate) struct Site {
     pub(crate) client: Client,
     pub(crate) cluster: Cluster,
+    /// The kubeconfig, with its credentials, of a cluster that is not the controller's own.
+    pub(crate) kubeconfig: Option<String>,
     definitions: Mutex<Option<(Instant, InstalledDefinitions)>>,
     /// By module.
     versions: Mutex<BTreeMap<String, (Instant, Fact<ModuleVersion>)>>,
     work: Semaphore,
+    installing: Mutex<()>,
 }
 
 impl fmt::Debug for Site {
@@ -49,15 +52,34 @@ impl Site {
         Self {
             cluster: Cluster::new(client.clone(), options),
             client,
+            kubeconfig: None,
             definitions: Mutex::default(),
             versions: Mutex::default(),
             work: Semaphore::new(PLANES_AT_ONCE),
+            installing: Mutex::default(),
         }
+    }
+
+    /// With the kubeconfig that the client was made from.
+    pub(crate) fn with_kubeconfig(mut self, text: &str) -> Self {
+        self.kubeconfig = Some(text.to_owned());
+        self
     }
 
     /// Waits for one of the places for work on a plane of the cluster.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.work.acquire().await.ok()
+    }
+
+    /// Waits until no gateway is being installed or removed in the cluster.
+    pub(crate) async fn installing(&self) -> MutexGuard<'_, ()> {
+        self.installing.lock().await
+    }
+
+    /// A gateway has come or gone: what is known is read again.
+    pub(crate) async fn forget(&self) {
+        self.forget_definitions().await;
+        self.versions.lock().await.clear();
     }
 
     /// The CRDs.

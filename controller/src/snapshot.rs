@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use gateway_modules::core::intent::{DataPlanePicker, Metadata};
+use gateway_modules::core::{
+    intent::{DataPlanePicker, GROUP, Intent, Metadata, VERSION, schema::DocumentKind},
+    module::{ClusterReader, ReadError},
+    object::GroupVersionKind,
+};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::json;
 
@@ -29,15 +33,40 @@ pub(crate) struct Served {
 }
 
 impl Snapshot {
+    /// Reads all stored intents, once; empty where the kinds of intent are not served. A loop watches instead.
+    ///
+    /// # Errors
+    /// A missing right, or an API server that does not answer.
+    pub async fn read(cluster: &dyn ClusterReader) -> Result<Self, ReadError> {
+        let all = async |kind: DocumentKind| -> Result<Vec<Arc<DynamicObject>>, ReadError> {
+            let what = GroupVersionKind::of(GROUP, VERSION, kind.as_str());
+            let listed = cluster.list(&what, None).await?;
+            Ok(listed.into_iter().filter_map(|value| serde_json::from_value(value).ok().map(Arc::new)).collect())
+        };
+        Ok(Self { data_planes: all(DocumentKind::DataPlane).await?, components: all(DocumentKind::Component).await? })
+    }
+
+    /// The intents that can be read and are there to stay.
+    pub fn intent(&self) -> Intent {
+        Intent {
+            data_planes: self.present_planes().filter_map(|object| stored::data_plane(object).ok()).collect(),
+            components: self.present().filter_map(|object| stored::component(object).ok()).collect(),
+        }
+    }
+
     /// Names and labels of all planes, also of those whose specification cannot be read.
     pub(crate) fn planes(&self) -> Vec<Metadata> {
         let metadata = |object: &Arc<DynamicObject>| {
             serde_json::from_value(json!({ "name": object.name_any(), "labels": object.labels() })).ok()
         };
-        let planes = self.data_planes.iter().filter(|object| !stored::is_going(object));
-        let mut planes: Vec<Metadata> = planes.filter_map(metadata).collect();
+        let mut planes: Vec<Metadata> = self.present_planes().filter_map(metadata).collect();
         planes.sort_by(|a, b| a.name.cmp(&b.name));
         planes
+    }
+
+    /// The planes that are there to stay.
+    pub(crate) fn present_planes(&self) -> impl Iterator<Item = &Arc<DynamicObject>> {
+        self.data_planes.iter().filter(|object| !stored::is_going(object))
     }
 
     /// The components that are there to stay.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_modules::core::{
-    cluster::{Health, Status},
+    cluster::{EndpointStatus, Health, Reason, Status},
     compile::Summary,
     intent::status::{
         ChosenModule, ComponentCount, ComponentStatus, DataPlaneStatus, EndpointState, Fidelity, GatewayState,
@@ -15,7 +15,7 @@ use kube::core::DynamicObject;
 use crate::{
     conditions::{Verdict, condition, conditions},
     isolate::Refusal,
-    stored,
+    stored, upgraded,
 };
 
 /// What one plane has to say about one component.
@@ -38,6 +38,8 @@ pub(crate) struct PlaneView {
     pub(crate) fidelity: Option<Fidelity>,
     /// Why the plane serves nobody.
     pub(crate) failure: Option<String>,
+    /// What another version of the gateway makes otherwise, by `namespace/name`; absent: it is the version of before.
+    pub(crate) upgraded: Option<BTreeMap<String, String>>,
     /// By `namespace/name`.
     pub(crate) components: BTreeMap<String, ComponentView>,
 }
@@ -53,37 +55,62 @@ pub(crate) fn fidelity(summary: &Summary) -> Fidelity {
     }
 }
 
-/// The endpoints of a component on a plane, and its verdict: the worst of them.
-pub(crate) fn component_view(status: &Status, namespace: &str, name: &str) -> (Verdict, Vec<EndpointState>) {
-    let mut worst: Option<Health> = None;
-    let mut endpoints = Vec::new();
-    let mut routes = Vec::new();
-    for endpoint in &status.endpoints {
-        let Some(binding) = &endpoint.binding else { continue };
-        if binding.namespace != namespace || binding.component != name {
-            continue;
+/// What a status says, found by component and by object: a plane may have thousands of both.
+pub(crate) struct ComponentViews<'a> {
+    endpoints: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointStatus>>,
+    reasons: BTreeMap<&'a str, Vec<&'a Reason>>,
+    worst: Option<&'a Reason>,
+}
+
+impl<'a> ComponentViews<'a> {
+    pub(crate) fn of(status: &'a Status) -> Self {
+        let mut views = Self { endpoints: BTreeMap::new(), reasons: BTreeMap::new(), worst: status.reasons.first() };
+        for endpoint in &status.endpoints {
+            if let Some(binding) = &endpoint.binding {
+                let key = (binding.namespace.as_str(), binding.component.as_str());
+                views.endpoints.entry(key).or_default().push(endpoint);
+            }
         }
-        worst = Some(worst.map_or(endpoint.health, |worst| worst.max(endpoint.health)));
-        routes.extend(endpoint.routes.iter().map(ToString::to_string));
-        endpoints.push(EndpointState {
-            name: binding.endpoint.clone(),
-            visibility: binding.visibility.clone(),
-            health: endpoint.health.to_string(),
-            urls: endpoint.urls.clone(),
-        });
+        for reason in &status.reasons {
+            views.reasons.entry(&reason.object).or_default().push(reason);
+        }
+        views
     }
-    endpoints.sort_by(|a, b| (&a.name, &a.visibility).cmp(&(&b.name, &b.visibility)));
-    let words = |reason: &gateway_modules::core::cluster::Reason| {
-        format!("{}: {} ({})", reason.object, reason.message, reason.next)
-    };
-    let own: Vec<String> = status.reasons.iter().filter(|reason| routes.contains(&reason.object)).map(words).collect();
-    let message = match worst {
-        None | Some(Health::Ready) => String::new(),
-        Some(_) if own.is_empty() => status.reasons.first().map(words).unwrap_or_default(),
-        Some(_) => own.join("\n"),
-    };
-    // No endpoint, no route: nothing to wait for only if nothing was asked for.
-    (Verdict::of_health(worst.unwrap_or(Health::Unknown), message), endpoints)
+
+    /// The endpoints of a component on the plane, and its verdict: the worst of them.
+    pub(crate) fn view(&self, namespace: &str, name: &str) -> (Verdict, Vec<EndpointState>) {
+        let own = self.endpoints.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
+        let worst = own.iter().map(|endpoint| endpoint.health).max();
+        let mut endpoints: Vec<EndpointState> = own
+            .iter()
+            .filter_map(|endpoint| {
+                let binding = endpoint.binding.as_ref()?;
+                Some(EndpointState {
+                    name: binding.endpoint.clone(),
+                    visibility: binding.visibility.clone(),
+                    health: endpoint.health.to_string(),
+                    urls: endpoint.urls.clone(),
+                })
+            })
+            .collect();
+        endpoints.sort_by(|a, b| (&a.name, &a.visibility).cmp(&(&b.name, &b.visibility)));
+        let words = |reason: &&Reason| format!("{}: {} ({})", reason.object, reason.message, reason.next);
+        let mut reasons: Vec<&Reason> = own
+            .iter()
+            .flat_map(|endpoint| &endpoint.routes)
+            .filter_map(|route| self.reasons.get(route.to_string().as_str()))
+            .flatten()
+            .copied()
+            .collect();
+        reasons.sort_by(|a, b| b.health.cmp(&a.health).then_with(|| a.cmp(b)));
+        let message = match worst {
+            None | Some(Health::Ready) => String::new(),
+            Some(_) if reasons.is_empty() => self.worst.as_ref().map(words).unwrap_or_default(),
+            Some(_) => reasons.iter().map(words).collect::<Vec<_>>().join("\n"),
+        };
+        // No endpoint, no route: nothing to wait for only if nothing was asked for.
+        (Verdict::of_health(worst.unwrap_or(Health::Unknown), message), endpoints)
+    }
 }
 
 /// Status of a DataPlane.
@@ -179,6 +206,7 @@ pub(crate) fn component_status(
         Verdict::yes("Programmed", ""),
     );
     let mut states = Vec::new();
+    let mut changed: Option<Vec<String>> = None;
     for (name, view) in planes {
         let at =
             |message: &str| if message.is_empty() { String::new() } else { format!("DataPlane {name}: {message}") };
@@ -192,6 +220,9 @@ pub(crate) fn component_status(
             Some(view) => {
                 state.module.clone_from(&view.module);
                 state.fidelity.clone_from(&view.fidelity);
+                if let Some(upgraded) = &view.upgraded {
+                    changed.get_or_insert_default().extend(upgraded.get(&key).map(|words| at(words)));
+                }
                 if let Some(failure) = &view.failure {
                     worsen(&mut accepted, Verdict::unknown("DataPlaneFailed", at(failure)));
                     worsen(&mut programmed, Verdict::unknown("DataPlaneFailed", at(failure)));
@@ -228,12 +259,13 @@ pub(crate) fn component_status(
     } else {
         last
     };
-    ComponentStatus {
-        observed_generation: generation,
-        conditions: conditions(&previous, generation, resolved, accepted, programmed),
-        data_planes: states,
-        last_accepted,
-    }
+    let mut conditions = conditions(&previous, generation, resolved, accepted, programmed);
+    let upgraded = match changed {
+        None => upgraded::kept(&previous),
+        Some(words) => (!words.is_empty()).then(|| Verdict::yes("VersionChanged", words.join("\n"))),
+    };
+    conditions.extend(upgraded.map(|verdict| condition(&previous, generation, upgraded::CONDITION, verdict)));
+    ComponentStatus { observed_generation: generation, conditions, data_planes: states, last_accepted }
 }
 
 /// The worse of two verdicts: false, then unknown, then true.

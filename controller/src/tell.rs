@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use futures::{FutureExt, StreamExt};
-use gateway_modules::core::intent::schema::DocumentKind;
+use gateway_modules::core::intent::{schema::DocumentKind, status::DataPlaneStatus};
 use kube::{
     ResourceExt,
     api::{Api, Patch, PatchParams},
@@ -24,8 +24,16 @@ const CONCURRENCY: usize = 8;
 
 impl Reconciler {
     pub(crate) async fn tell_plane(&self, object: &DynamicObject, report: PlaneReport) -> Result<(), ReconcileError> {
-        let status = serde_json::to_value(report.into_status(object))?;
-        self.write_status(object, DocumentKind::DataPlane, status).await
+        self.write_plane_status(object, report.into_status(object)).await.map(drop)
+    }
+
+    /// Writes the status of a plane; gives the plane as it is then, if it was written.
+    pub(crate) async fn write_plane_status(
+        &self,
+        object: &DynamicObject,
+        status: DataPlaneStatus,
+    ) -> Result<Option<DynamicObject>, ReconcileError> {
+        self.write_status(object, DocumentKind::DataPlane, serde_json::to_value(status)?).await
     }
 
     /// Tells every component how it is. Writes only what has changed.
@@ -71,7 +79,7 @@ impl Reconciler {
         let mut first = Ok(());
         while let Some(result) = writes.next().await {
             if first.is_ok() {
-                first = result;
+                first = result.map(drop);
             }
         }
         first
@@ -82,9 +90,9 @@ impl Reconciler {
         object: &DynamicObject,
         kind: DocumentKind,
         status: Value,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Option<DynamicObject>, ReconcileError> {
         if object.data.get("status") == Some(&status) {
-            return Ok(());
+            return Ok(None);
         }
         let resource = stored::resource(kind);
         let client = self.local.client.clone();
@@ -100,11 +108,11 @@ impl Reconciler {
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         match api.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch)).await {
-            Ok(_) => {
+            Ok(written) => {
                 self.events.tell(object, kind, &status);
-                Ok(())
+                Ok(Some(written))
             }
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
             Err(error) => Err(ReconcileError::kube(format!("status of {kind} {}", stored::key(object)), error)),
         }
     }

@@ -107,6 +107,19 @@ fn rights(name: &str, namespace: &str, cluster: &[Value]) -> Vec<Value> {
     ]
 }
 
+/// What lets the controller install gateways.
+///
+/// Charts bring ClusterRoles, webhooks and definitions of any kind, and Kubernetes lets nobody grant what he has not himself, so that
+/// nothing less is enough for every gateway.
+fn installation(name: &str, namespace: &str) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": format!("{name}-installation")},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    })
+}
+
 /// The rules that are about objects of tenants alone: a platform may give them in some namespaces only.
 fn is_about_tenants(rule: &Value) -> bool {
     rule["apiGroups"] == json!([""]) && rule["resources"] != json!(["configmaps"])
@@ -150,6 +163,14 @@ fn rights_are_those_that_the_modules_need() {
     let rules = cluster_rules(&emitted::kinds());
     check("rbac.yaml", &yaml(&rights(NAME, NAMESPACE, &rules)));
     check("chart/templates/rbac.yaml", &template(&rules));
+    check("installation.yaml", &yaml(&[installation(NAME, NAMESPACE)]));
+    let bound = installation("{{ .Release.Name }}-controller", "{{ .Release.Namespace }}");
+    let bound = serde_saphyr::to_string(&bound).unwrap().trim_end().replace("\"{{", "{{").replace("}}\"", "}}");
+    let bound = bound.replace("controller\"", "controller").replace("installation\"", "installation");
+    check(
+        "chart/templates/installation.yaml",
+        &format!("{MADE}{{{{- if .Values.installation.enabled }}}}\n{bound}\n{{{{- end }}}}\n"),
+    );
 }
 
 /// What the project's own Helm makes of the chart.
@@ -204,6 +225,8 @@ async fn the_chart_is_the_manifests_and_a_real_api_server_takes_it() {
         "options.leaseDuration=30",
         "options.requestTimeout=5",
         "options.log=debug",
+        "env[0].name=OTEL_EXPORTER_OTLP_ENDPOINT",
+        "env[0].value=http://collector:4318",
         "podLabels.team=platform",
         "podAnnotations.note=x",
         "nodeSelector.disk=fast",
@@ -211,8 +234,30 @@ async fn the_chart_is_the_manifests_and_a_real_api_server_takes_it() {
     ])
     .await
     .unwrap();
+    let installing = helm_template(&[
+        "installation.enabled=true",
+        "installation.backend=flux",
+        "installation.args={--registry=oci://registry.example.com/charts}",
+    ])
+    .await
+    .unwrap();
+    let bound = std::fs::read_to_string(Path::new(DEPLOY).join("installation.yaml")).unwrap();
+    assert!(installing.contains(&documents(&bound)[0]) && !plain.contains(&documents(&bound)[0]));
+    let pod =
+        installing.iter().find(|object| object["kind"] == "Deployment").unwrap()["spec"]["template"]["spec"].clone();
+    assert_eq!(
+        pod["containers"][0]["args"],
+        json!([
+            "controller",
+            "--record-namespace=gateway-modules",
+            "--backend=flux",
+            "--registry=oci://registry.example.com/charts"
+        ])
+    );
+    // Charts, values and Helm's own cache.
+    assert_eq!(pod["containers"][0]["volumeMounts"], json!([{"name": "tmp", "mountPath": "/tmp"}]));
     let mut taken = 0;
-    for object in plain.iter().chain(&scoped) {
+    for object in plain.iter().chain(&scoped).chain(&installing) {
         let kind = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
         let api = lab.api(kind, object["metadata"]["namespace"].as_str()).await;
         let parameters = PatchParams { dry_run: true, ..PatchParams::apply("helm").validation_strict() };
@@ -240,6 +285,9 @@ async fn the_chart_is_the_manifests_and_a_real_api_server_takes_it() {
             "--request-timeout=5"
         ])
     );
+    let variables: Vec<&Value> =
+        container["env"].as_array().unwrap().iter().map(|variable| &variable["name"]).collect();
+    assert_eq!(variables, ["POD_NAME", "GWM_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
     assert_eq!(container["resources"]["limits"]["memory"], "1Gi");
     // Secrets and Services are those of two namespaces, and the rest is as it was.
     let rules = |object: &Value| object["rules"].as_array().cloned().unwrap();

@@ -6,6 +6,7 @@ use std::{
     process::Stdio,
 };
 
+use gateway_modules_core::module;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -90,7 +91,8 @@ impl Helm {
 
     fn command(&self, cluster: bool) -> Command {
         let mut command = Command::new(&self.program);
-        command.stdin(Stdio::null()).env("NO_COLOR", "1");
+        // Who is cancelled gives the lock of the installation back, and then nothing of his may still be writing.
+        command.stdin(Stdio::null()).env("NO_COLOR", "1").kill_on_drop(true);
         if cluster {
             if let Some(kubeconfig) = &self.options.kubeconfig {
                 command.arg("--kubeconfig").arg(kubeconfig);
@@ -195,9 +197,22 @@ impl Helm {
         Ok(Some(HelmRelease { status: text.to_owned(), revision: status["version"].as_u64().unwrap_or(1) }))
     }
 
+    /// All values of a release that somebody has made: what it was installed with, over the chart's own.
+    ///
+    /// # Errors
+    /// There is no such release, or it may not be read.
+    pub async fn all_values(&self, release: &module::HelmRelease) -> Result<Value, InstallError> {
+        self.get_values(&release.name, &release.namespace, &["--all"]).await
+    }
+
     /// Values that a release was installed with.
     pub(crate) async fn values(&self, name: &str, namespace: &str) -> Result<Value, InstallError> {
-        let arguments = ["get", "values", name, "--namespace", namespace, "--output", "json"].map(Into::into).to_vec();
+        self.get_values(name, namespace, &[]).await
+    }
+
+    async fn get_values(&self, name: &str, namespace: &str, more: &[&str]) -> Result<Value, InstallError> {
+        let arguments = ["get", "values", name, "--namespace", namespace, "--output", "json"];
+        let arguments = arguments.iter().chain(more).map(Into::into).collect();
         let ran = self.run(true, arguments, None).await?;
         if !ran.success {
             return Err(failed(format!("reading the values of release {name}"), &ran.stderr));
@@ -285,10 +300,14 @@ pub(crate) struct Target<'a> {
 
 fn not_pulled(chart: &str, version: &str, place: &str, stderr: &str) -> InstallError {
     let message = said(stderr);
-    let lower = message.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    // Neither a port 401 nor a host `credentials` says why.
+    let authority =
+        place.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default().to_lowercase();
+    let text = message.to_lowercase();
+    let text = if authority.is_empty() { text } else { text.replace(&authority, "registry") };
+    let says = |words: &[&str]| words.iter().any(|word| has_words(&text, word));
     let (chart, place) = (chart.to_owned(), place.to_owned());
-    if says(&["401", "403", "unauthorized", "denied", "authentication required", "credential"]) {
+    if says(&["401", "403", "unauthorized", "denied", "authentication required", "credential", "credentials"]) {
         return InstallError::Credentials { chart, place, message };
     }
     if says(&["not found", "404", "manifest unknown", "name unknown", "no chart version found"]) {
@@ -297,6 +316,16 @@ fn not_pulled(chart: &str, version: &str, place: &str, stderr: &str) -> InstallE
         return InstallError::ChartNotFound { chart, version: version.to_owned(), place, message, next };
     }
     InstallError::Unreachable { chart, place, message }
+}
+
+/// Whether the words stand in a text by themselves, not as a part of others.
+fn has_words(text: &str, words: &str) -> bool {
+    let part_of_a_word = |letter: char| letter.is_alphanumeric() || letter == '-';
+    text.match_indices(words).any(|(at, _)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + words.len()..).and_then(|text| text.chars().next());
+        !before.is_some_and(part_of_a_word) && !after.is_some_and(part_of_a_word)
+    })
 }
 
 fn failed(action: String, stderr: &str) -> InstallError {
@@ -349,11 +378,45 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_helm_whose_caller_is_dropped_ends_at_once() {
+        use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, told) = (folder.path().join("helm"), folder.path().join("told"));
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = version ] && echo v4.0.0 && exit\necho begun > {told}\nsleep 2\necho wrote >> {told}\n",
+            told = told.display()
+        );
+        std::fs::write(&program, script).expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let options = HelmOptions { program: Some(program), ..HelmOptions::default() };
+        let helm = Helm::find(options).await.expect("found");
+        let begun = async {
+            while !told.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            ended = helm.status("a", "b") => panic!("it ended by itself: {ended:?}"),
+            () = begun => {}
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(std::fs::read_to_string(&told).expect("it had begun"), "begun\n");
+    }
+
     #[test]
     fn refusals_of_registries_are_told_apart() {
         let error = |text: &str| not_pulled("a", "1.0.0", "oci://registry.test", text).code();
         assert_eq!(error("Error: failed to authorize: 401 Unauthorized"), "GWM0905");
         assert_eq!(error("Error: registry.test/a:1.0.0: not found"), "GWM0904");
+        for address in ["127.0.0.1:44011", "127.0.0.1:401", "credential-mirror.test", "401.registry.test:4403"] {
+            let text =
+                format!("Error: failed to perform \"FetchReference\" on source: {address}/mirror/a:1.0.0: not found");
+            assert_eq!(not_pulled("a", "1.0.0", &format!("oci://{address}/mirror"), &text).code(), "GWM0904", "{text}");
+        }
+        assert_eq!(error("Error: GET \"https://registry.test/v2/\": response status code 403: denied"), "GWM0905");
         assert_eq!(error("Error: chart \"a\" matching 1.0.0 not found in https://charts.test index"), "GWM0904");
         assert_eq!(error("Error: Get \"https://registry.test/\": dial tcp: connection refused"), "GWM0906");
     }

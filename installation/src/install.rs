@@ -111,6 +111,8 @@ async fn carry_out(
     }
     record.phase = Phase::Installed;
     record.version = plan.version.to_string();
+    record.asked = Some(plan.asked.clone());
+    record.planes.clone_from(&plan.planes);
     record.write(cluster).await
 }
 
@@ -124,8 +126,15 @@ fn begun(plan: &InstallPlan, before: Option<&Record>) -> Record {
         releases: Vec::new(),
         namespaces: Default::default(),
         class: None,
+        asked: None,
+        planes: Default::default(),
+        by_controller: plan.by_controller,
     });
     record.phase = Phase::Installing;
+    for plane in plan.planes.keys() {
+        // What it needs is recorded when it is there.
+        record.planes.entry(plane.clone()).or_default();
+    }
     record.namespaces.extend(plan.namespaces.iter().cloned());
     record.class = plan.class.as_ref().map(|class| class.name().to_owned()).or(record.class);
     for release in &plan.releases {

@@ -13,9 +13,11 @@ mod flux;
 mod helm;
 mod helm_backend;
 mod install;
+mod managed;
 mod manifests;
 mod plan;
 mod record;
+mod settings;
 mod uninstall;
 
 use std::sync::Arc;
@@ -32,10 +34,12 @@ pub use self::{
     flux::Flux,
     helm::{Helm, HelmOptions},
     install::{InstallOutcome, install},
+    managed::{Keeper, Planes},
     manifests::manifests,
     plan::{InstallPlan, InstallRequest, PlannedDefinition, plan},
     record::{Phase, Record, RecordedRelease},
-    uninstall::{Dependents, UninstallOutcome, dependents, uninstall},
+    settings::{BackendSettings, InstallSettings, ReadyBackend},
+    uninstall::{Dependents, UninstallOutcome, dependents, depending, uninstall},
 };
 
 /// Told what happens, line by line.

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use gateway_modules_core::{
     cluster::Cluster,
     installation::{
-        Class, DefinitionChange, Definitions, GATEWAY_API_GROUP, GatewayApiInstalled, Installation, ValueError,
+        Class, DefinitionChange, Definitions, GATEWAY_API_GROUP, GatewayApiInstalled, Installation, Needs, ValueError,
         compare_definition, dropped_values, fold_requirement, merge_values,
     },
     module::{GatewayModule, ModuleVersion, Requirement},
     object::{GroupVersionKind, Object, ObjectKey},
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Action, Backend, ChartSettings, CheckResult, Helm, InstallError, PlannedRelease, Record, Refusal, ReleaseState,
@@ -28,6 +28,7 @@ pub(crate) const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s
 
 /// What is to be installed, and how.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each allows one thing")]
 pub struct InstallRequest {
     /// The module.
     pub module: Arc<dyn GatewayModule>,
@@ -35,8 +36,10 @@ pub struct InstallRequest {
     pub installation: Installation,
     /// Values of the user: by chart, with the file that they are from.
     pub values: BTreeMap<String, (String, Value)>,
-    /// What policies need.
+    /// What policies need, besides what the data planes of a controller do.
     pub requirements: Vec<Requirement>,
+    /// The data planes that a controller keeps it for, with what each needs; absent: those that are recorded.
+    pub planes: Option<BTreeMap<String, Needs>>,
     /// Where charts are from.
     pub charts: ChartSettings,
     /// Gateway API definitions that may be installed: the documents of a release of Gateway API.
@@ -47,6 +50,8 @@ pub struct InstallRequest {
     pub allow_downgrade: bool,
     /// Drop values that the release has and that are not asked for now.
     pub reset_values: bool,
+    /// Carry out also what is as it was asked for: something of it has gone.
+    pub again: bool,
 }
 
 /// A definition, and what happens to it.
@@ -91,6 +96,15 @@ pub struct InstallPlan {
     pub by_hand: Vec<Requirement>,
     /// What stands in the way; nothing is installed while there is any.
     pub refusals: Vec<Refusal>,
+    /// Data planes that a controller keeps it for.
+    #[serde(skip)]
+    pub(crate) planes: BTreeMap<String, Needs>,
+    /// Whether a controller asks.
+    #[serde(skip)]
+    pub(crate) by_controller: bool,
+    /// Hash over all that is asked for.
+    #[serde(skip)]
+    pub(crate) asked: String,
     /// What the module declares.
     #[serde(skip)]
     pub(crate) installation: Installation,
@@ -121,8 +135,11 @@ pub async fn plan(
 ) -> Result<InstallPlan, InstallError> {
     let installation = &request.installation;
     let metadata = request.module.metadata();
-    let values = values(request)?;
     let record = Record::read(cluster, metadata.name).await?;
+    let recorded_planes = record.as_ref().map(|record| record.planes.clone()).unwrap_or_default();
+    let planes = request.planes.clone().unwrap_or_else(|| recorded_planes.clone());
+    let Wanted { values: mut wanted, by_hand, hash: asked } = wanted(request, &planes)?;
+    let mut before = self::wanted(request, &recorded_planes)?.values;
     let folder =
         Arc::new(tempfile::tempdir().map_err(|source| InstallError::File { path: std::env::temp_dir(), source })?);
     let kubernetes = cluster.server_version().await?;
@@ -156,14 +173,8 @@ pub async fn plan(
     }
 
     let mut releases: Vec<PlannedRelease> = Vec::new();
-    let mut by_hand = Vec::new();
-    let main = installation.main_chart().map(|chart| chart.name.clone());
     for chart in &installation.charts {
-        let mut values = values.get(&chart.name).cloned().unwrap_or_else(|| chart.set_values());
-        if main.as_ref() == Some(&chart.name) {
-            let left = request.requirements.iter().filter(|need| !fold_requirement(chart, &mut values, need));
-            by_hand.extend(left.cloned());
-        }
+        let values = wanted.remove(&chart.name).unwrap_or_default();
         let (mut fetched, mut rendered) = (None, String::new());
         if let Some(helm) = helm {
             let found = fetch(helm, chart, &request.charts, folder.path()).await?;
@@ -176,13 +187,16 @@ pub async fn plan(
             fetched = Some(found);
         }
         let digest = fetched.as_ref().and_then(|fetched| fetched.digest.as_deref());
-        let hash = hash(&chart.name, &chart.version, digest, &values);
+        let hash = hash(&json!([chart.name, chart.version, digest, values]));
         let action = action(cluster, backend, record.as_ref(), request, chart, &hash, &mut refusals).await?;
         if action == Action::Upgrade
             && !request.reset_values
             && let Some(recorded) = record.as_ref().and_then(|record| record.release(&chart.release, &chart.namespace))
         {
-            let dropped = dropped_values(&backend.values(cluster, recorded).await?, &values);
+            let mut dropped = dropped_values(&backend.values(cluster, recorded).await?, &values);
+            // What a controller has set for its planes goes with what they need.
+            let withdrawn = dropped_values(&before.remove(&chart.name).unwrap_or_default(), &values);
+            dropped.retain(|path| !withdrawn.contains(path));
             if !dropped.is_empty() {
                 refusals.push(Refusal::new(
                     format!("release {} in {}", chart.release, chart.namespace),
@@ -219,9 +233,46 @@ pub async fn plan(
         checks,
         by_hand,
         refusals,
+        planes,
+        by_controller: request.planes.is_some(),
+        asked,
         installation: installation.clone(),
         _folder: folder,
     })
+}
+
+/// What is asked for.
+pub(crate) struct Wanted {
+    /// All values, by chart.
+    pub(crate) values: BTreeMap<String, Value>,
+    /// What policies need and no value decides.
+    pub(crate) by_hand: Vec<Requirement>,
+    /// Hash over all of it, as far as it is known without fetching a chart.
+    pub(crate) hash: String,
+}
+
+/// What a request asks for, with what data planes need.
+pub(crate) fn wanted(request: &InstallRequest, planes: &BTreeMap<String, Needs>) -> Result<Wanted, InstallError> {
+    let written = values(request)?;
+    let installation = &request.installation;
+    let main = installation.main_chart().map(|chart| chart.name.as_str());
+    let (mut all, mut by_hand, mut charts) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for chart in &installation.charts {
+        let mut values = written.get(&chart.name).cloned().unwrap_or_else(|| chart.set_values());
+        if main == Some(&chart.name) {
+            let needs = request.requirements.iter().chain(planes.values().flat_map(|needs| &needs.requires));
+            by_hand.extend(needs.filter(|need| !fold_requirement(chart, &mut values, need)).cloned());
+        }
+        let pinned = request.charts.digests.get(&chart.name);
+        charts.push(json!([chart.release, chart.namespace, chart.name, chart.version, pinned, values]));
+        all.insert(chart.name.clone(), values);
+    }
+    by_hand.sort();
+    by_hand.dedup();
+    let about = |object: &Value| json!([object["metadata"]["name"], object["metadata"]["annotations"]]);
+    let definitions: Vec<Value> = request.gateway_api.iter().map(about).collect();
+    let hash = hash(&json!([installation.version, charts, definitions]));
+    Ok(Wanted { values: all, by_hand, hash })
 }
 
 /// Values by chart: the module's, with the user's over them.
@@ -248,7 +299,7 @@ fn values(request: &InstallRequest) -> Result<BTreeMap<String, Value>, InstallEr
     Ok(all)
 }
 
-fn against_record(record: Option<&Record>, backend: &dyn Backend, request: &InstallRequest) -> Vec<Refusal> {
+pub(crate) fn against_record(record: Option<&Record>, backend: &dyn Backend, request: &InstallRequest) -> Vec<Refusal> {
     let Some(record) = record else { return Vec::new() };
     let name = request.module.metadata().name;
     let mut refusals = Vec::new();
@@ -405,7 +456,9 @@ async fn action(
     }
     Ok(match state {
         ReleaseState::Absent => Action::Install,
-        ReleaseState::Deployed if recorded.is_some_and(|recorded| recorded.hash == hash) => Action::Unchanged,
+        ReleaseState::Deployed if !request.again && recorded.is_some_and(|recorded| recorded.hash == hash) => {
+            Action::Unchanged
+        }
         ReleaseState::Deployed | ReleaseState::Changing { .. } => Action::Upgrade,
         ReleaseState::Broken { .. } => Action::Mend,
     })

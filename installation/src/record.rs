@@ -1,9 +1,10 @@
 //! What is recorded in the cluster about an installation: what was made, so that it can be taken away again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_modules_core::{
     cluster::{Cluster, ClusterError},
+    installation::Needs,
     names::{self, Name},
     object::{GroupVersionKind, ObjectKey},
 };
@@ -73,6 +74,15 @@ pub struct Record {
     /// The GatewayClass that was made because nobody else makes it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub class: Option<String>,
+    /// Hash over all that was asked for when it was finished last, as far as it is known without fetching a chart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked: Option<String>,
+    /// Data planes that a controller keeps it for, with what each needs of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub planes: BTreeMap<String, Needs>,
+    /// Whether a controller has made it, which takes it away with the last of these planes.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub by_controller: bool,
 }
 
 impl Record {
@@ -130,9 +140,9 @@ fn key(cluster: &Cluster, module: &str) -> ObjectKey {
     }
 }
 
-/// Hash over a chart and its values.
-pub(crate) fn hash(chart: &str, version: &str, digest: Option<&str>, values: &Value) -> String {
+/// Hash over a chart and its values, or over all that is asked for.
+pub(crate) fn hash(of: &Value) -> String {
     use sha2::{Digest, Sha256};
-    let text = json!([chart, version, digest, values]).to_string();
+    let text = of.to_string();
     Sha256::digest(text.as_bytes()).iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -108,7 +108,17 @@ pub async fn dependents(cluster: &Cluster, module: &dyn GatewayModule) -> Result
     Ok(found)
 }
 
-/// Takes an installation away. Who calls has dealt with [`dependents`].
+/// All that would be served by nobody without a module's gateway: data planes, Gateways and routes.
+///
+/// # Errors
+/// The cluster does not answer.
+pub async fn depending(cluster: &Cluster, module: &dyn GatewayModule) -> Result<Vec<String>, InstallError> {
+    let planes = cluster.planes_of(module.metadata().name).await?;
+    let live = dependents(cluster, module).await?;
+    Ok(planes.iter().map(|plane| format!("data plane {plane}")).chain(live.gateways).chain(live.routes).collect())
+}
+
+/// Takes an installation away. Who calls has dealt with what is [`depending`] on it.
 ///
 /// # Errors
 /// A step fails; the next run goes on.

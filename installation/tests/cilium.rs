@@ -32,7 +32,7 @@ async fn cilium_comes_and_goes() {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, serde_json::to_string(&control_plane.kubeconfig().unwrap()).unwrap()).unwrap();
-    let module = go::module("github.com/cilium/cilium", "v1.20.0").unwrap();
+    let module = go::module("github.com/cilium/cilium", "v1.20.2").unwrap();
     let mut package = Command::new(&program);
     package.arg("package").arg(module.join("install/kubernetes/cilium")).arg("--destination").arg(folder.path());
     assert!(package.output().unwrap().status.success());
@@ -55,6 +55,8 @@ async fn cilium_comes_and_goes() {
         gateway_api: Vec::new(),
         adopt: false,
         allow_downgrade: false,
+        planes: None,
+        again: false,
         reset_values: false,
     };
     let before = Inventory::take(&client).await.unwrap();

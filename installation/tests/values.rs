@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{fmt::Write as _, fs};
+use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use gateway_module_cilium::Cilium;
 use gateway_module_istio::Istio;
@@ -25,7 +25,7 @@ fn installation(module: &dyn GatewayModule, version: &str, options: &Installatio
 #[test]
 fn verified_paths_are_in_the_vendors_values_files() {
     let istio = go::module("istio.io/istio", "v0.0.0-20260827124520-eed52ebb66ad").unwrap();
-    let cilium = go::module("github.com/cilium/cilium", "v1.20.0").unwrap();
+    let cilium = go::module("github.com/cilium/cilium", "v1.20.2").unwrap();
     let options = InstallationOptions::default();
     let mut seen = 0;
     for (installation, file) in [
@@ -98,6 +98,31 @@ fn the_table_in_the_documentation_is_that_of_the_code() {
         return fs::write(path, whole).unwrap();
     }
     assert_eq!(written, table, "{path}: run this with GATEWAY_MODULES_UPDATE=1");
+}
+
+/// Labels become values where the pods that carry requests are a chart's, and are refused where each Gateway has its own.
+#[test]
+fn labels_of_pods_are_values_or_a_refusal() {
+    let labels = BTreeMap::from([("team.example.com/name".to_owned(), "edge".to_owned())]);
+    for (module, version) in modules() {
+        let name = module.metadata().name;
+        let mut declared = installation(module.as_ref(), version, &InstallationOptions::default());
+        match declared.label_pods(&labels) {
+            Ok(()) => {
+                let chart = declared.main_chart().unwrap();
+                let values = chart.set_values();
+                for path in &chart.pod_labels {
+                    let set = gateway_modules_core::installation::get_value(&values, path);
+                    assert_eq!(set, Some(&serde_json::json!(labels)), "{name}: {path}");
+                }
+                assert!(["cilium", "traefik"].contains(&name) && !chart.pod_labels.is_empty(), "{name}");
+            }
+            Err(refusal) => {
+                assert!(!["cilium", "traefik"].contains(&name) && refusal.next.contains("`visibilities`"), "{name}");
+            }
+        }
+        assert!(declared.label_pods(&BTreeMap::new()).is_ok());
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! The same intent on every module: what each makes of every policy.
+//! The same intent on every module, or on two versions of one: what each makes of every policy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use crate::{InstalledCrds, compile_for};
+use crate::{CompiledPlane, InstalledCrds, compile_for};
 use gateway_modules_core::{
     compile::{Entry, Outcome},
     diagnostic::Diagnostics,
@@ -44,6 +47,8 @@ pub struct ComparedCell {
     pub refused: usize,
     /// Names and words of the differences, and reasons of the refusals.
     pub reasons: BTreeSet<String>,
+    /// Names of the differences.
+    pub differences: BTreeSet<String>,
 }
 
 impl ComparedCell {
@@ -61,6 +66,7 @@ impl ComparedCell {
             Verdict::Exact | Verdict::Decides { .. } => self.exact += 1,
             Verdict::Approximate { differences } => {
                 self.approximate += 1;
+                self.differences.extend(differences.iter().map(|difference| difference.name.clone()));
                 self.reasons
                     .extend(differences.iter().map(|difference| format!("{}: {}", difference.name, difference.text)));
             }
@@ -79,20 +85,75 @@ impl ComparedCell {
 /// As [`compile_for`]. What a gateway cannot do is no error but a cell.
 pub fn compare(intent: &Intent, registry: &Registry, crds: &InstalledCrds) -> Result<Comparison, Diagnostics> {
     let modules: Vec<String> = registry.names().into_iter().map(str::to_owned).collect();
-    let mut rows: BTreeMap<(String, Option<PolicyKind>), BTreeMap<String, ComparedCell>> = BTreeMap::new();
+    let mut rows: BTreeMap<Asked, BTreeMap<String, ComparedCell>> = BTreeMap::new();
     for module in &modules {
-        for plane in compile_for(intent, registry, module, crds)? {
-            for entry in &plane.compiled.report.entries {
-                let policy = policy(entry);
-                for outcome in entry.outcomes.iter().filter(|outcome| is_asked(outcome, policy)) {
-                    let row = rows.entry((place(intent, &entry.field), policy)).or_default();
-                    row.entry(module.clone()).or_default().add(&outcome.verdict);
-                }
-            }
+        let planes = compile_for(intent, registry, module, crds)?;
+        for (asked, cell) in cells(intent, &planes) {
+            rows.entry(asked).or_default().insert(module.clone(), cell);
         }
     }
     let rows = rows.into_iter().map(|((place, policy), modules)| ComparedRow { place, policy, modules }).collect();
     Ok(Comparison { modules, rows })
+}
+
+/// One thing that is asked for in one place, of which another version of the gateway makes something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerdictChange {
+    /// Where it is asked for: `namespace/component endpoint`, or `data plane NAME`.
+    pub place: String,
+    /// The policy kind; absent for the endpoint itself (its type, port, host, paths).
+    pub policy: Option<PolicyKind>,
+    /// What the one version makes of it.
+    pub before: ComparedCell,
+    /// What the other makes of it.
+    pub after: ComparedCell,
+}
+
+impl VerdictChange {
+    /// Whether the other version does less.
+    pub fn is_loss(&self) -> bool {
+        let rank = |cell: &ComparedCell| (cell.refused > 0, cell.approximate > 0);
+        rank(&self.after) > rank(&self.before)
+    }
+}
+
+impl fmt::Display for VerdictChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.policy.map_or("routing", PolicyKind::name);
+        write!(f, "{} {what}: {}, was {}", self.place, self.after.verdict(), self.before.verdict())?;
+        let reasons: Vec<&str> = self.after.reasons.difference(&self.before.reasons).map(String::as_str).collect();
+        if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join("; ")) }
+    }
+}
+
+/// What another version of a gateway makes otherwise of the same intent, in order of place and kind: `before` and `after` are the
+/// same planes, compiled for the one version and for the other. A verdict that stays is left out, whatever its
+/// words; of an approximation, its differences count.
+pub fn verdict_changes(intent: &Intent, before: &[CompiledPlane], after: &[CompiledPlane]) -> Vec<VerdictChange> {
+    let mut old = cells(intent, before);
+    let mut changes = Vec::new();
+    for ((place, policy), after) in cells(intent, after) {
+        let before = old.remove(&(place.clone(), policy)).unwrap_or_default();
+        if before.verdict() != after.verdict() || before.differences != after.differences {
+            changes.push(VerdictChange { place, policy, before, after });
+        }
+    }
+    changes
+}
+
+type Asked = (String, Option<PolicyKind>);
+
+/// What some planes make of all that is asked for.
+fn cells(intent: &Intent, planes: &[CompiledPlane]) -> BTreeMap<Asked, ComparedCell> {
+    let mut cells: BTreeMap<Asked, ComparedCell> = BTreeMap::new();
+    for entry in planes.iter().flat_map(|plane| &plane.compiled.report.entries) {
+        let policy = policy(entry);
+        for outcome in entry.outcomes.iter().filter(|outcome| is_asked(outcome, policy)) {
+            cells.entry((place(intent, &entry.field), policy)).or_default().add(&outcome.verdict);
+        }
+    }
+    cells
 }
 
 /// Whether a leaf asks something of a gateway, and is not there to decide about other leaves. A leaf of a policy that decides

@@ -9,7 +9,7 @@ mod target;
 
 pub use gateway_modules_core as core;
 
-pub use self::compare::{ComparedCell, ComparedRow, Comparison, compare};
+pub use self::compare::{ComparedCell, ComparedRow, Comparison, VerdictChange, compare, verdict_changes};
 pub use self::crds::InstalledCrds;
 pub use self::offline::{CompiledPlane, compile_for, compile_offline, compile_selected, declared};
 #[cfg(feature = "cluster")]

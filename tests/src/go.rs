@@ -39,6 +39,16 @@ const CONFORMANCE: [(&str, &str); 3] = [
     ("conformance_test.go", include_str!("../gateway-api/conformance_test.go")),
 ];
 
+/// The version of Cilium that the Go sources pin: the newest of its line that the module proxy serves.
+pub const CILIUM_VERSION: &str = "1.20.2";
+const CILIUM: [(&str, &str); 5] = [
+    ("go.mod", include_str!("../cilium-operator/go.mod")),
+    ("go.sum", include_str!("../cilium-operator/go.sum")),
+    ("main.go", include_str!("../cilium-operator/main.go")),
+    ("mcs-api/go.mod", include_str!("../cilium-operator/mcs-api/go.mod")),
+    ("mcs-api/controllers.go", include_str!("../cilium-operator/mcs-api/controllers.go")),
+];
+
 /// The Helm program: the one that `GATEWAY_MODULES_HELM` names, else from the cache, else built from its Go module
 /// (three minutes on two cores, once). It blocks; any number of processes may call it at once.
 ///
@@ -124,6 +134,15 @@ pub fn conformance() -> Result<(PathBuf, PathBuf), Error> {
     let suite = tool("conformance", CONFORMANCE_VERSION, &["test", "-c"], ".", &CONFORMANCE)?;
     let package = "sigs.k8s.io/gateway-api/conformance/echo-basic";
     Ok((suite, tool("echo-basic", CONFORMANCE_VERSION, BUILD, package, &CONFORMANCE)?))
+}
+
+/// The part of Cilium's operator that serves Gateway API, which writes status and CiliumEnvoyConfigs and serves nothing: from
+/// the cache, else built (eleven minutes on two cores, once).
+///
+/// # Errors
+/// As [`helm`].
+pub fn cilium_operator() -> Result<PathBuf, Error> {
+    tool("cilium-gateway-operator", CILIUM_VERSION, BUILD, ".", &CILIUM)
 }
 
 /// Where the Go sources of the conformance suite are, with the manifests that it applies.

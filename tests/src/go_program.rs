@@ -33,7 +33,7 @@ pub(crate) struct GoProgram<'a> {
     pub(crate) link_flags: &'a str,
     /// The system that it is to run on, as Go names it (`linux`), where that is not this machine's.
     pub(crate) system: Option<&'a str>,
-    /// Files of the main module: name and text.
+    /// Files of the main module: path in its folder, and text.
     pub(crate) sources: &'a [(&'a str, &'a str)],
     /// How long a build takes, for whoever waits.
     pub(crate) takes: &'a str,
@@ -73,9 +73,10 @@ impl GoProgram<'_> {
     fn build(&self, folder: &Path, binary: &Path) -> Result<(), Error> {
         let Self { name, version, .. } = self;
         let sources = folder.join("src");
-        fs::create_dir_all(&sources).map_err(Error::io("make", &sources))?;
         for (file, text) in self.sources {
             let path = sources.join(file);
+            let parent = path.parent().unwrap_or(&sources);
+            fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
             fs::write(&path, text).map_err(Error::io("write", &path))?;
         }
         let unfinished = folder.join("unfinished");

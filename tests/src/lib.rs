@@ -5,7 +5,7 @@
 //! [`ControlPlane::start`] brings up etcd, kube-apiserver and kube-controller-manager, as processes or in a
 //! container, and leaves nothing behind. [`crds`] installs custom resource definitions, [`audit`] tells what
 //! reached the API server, [`proxy`] makes the way to it fail, and [`stand_in`] writes the status that a gateway would write when the gateway
-//! itself cannot run.
+//! itself cannot run. [`loopback`] is where a probe finds a server that answers as the test says.
 //!
 //! ```no_run
 //! use gateway_modules_testkit::{Channel, ControlPlane, Options, crds, schemas_or_explain};
@@ -38,6 +38,7 @@ pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};
 pub use control_plane::crds::{self, Channel};
 pub use control_plane::inventory::Inventory;
+pub use control_plane::loopback::{self, LoopbackRequest, LoopbackServer};
 pub use control_plane::namespaces::{self, create_namespace};
 pub use control_plane::opening::{self, protected_openings};
 pub use control_plane::options::{Form, Options};

@@ -182,3 +182,23 @@ fn what_gateways_were_seen_to_do() {
         check(&support::repository(&path), &text);
     }
 }
+
+/// What Cilium's operator was seen to write is of its pinned version and of the module as it is.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_an_operator_was_seen_to_write() {
+    use gateway_modules_testkit::lab::translation::{self, MODULE, TranslationReport, VERSION};
+    const AGAIN: &str = "run `cargo xtask lab translation cilium --write`";
+    let text = fs::read_to_string(support::repository(translation::RESULTS)).expect("results");
+    let report: TranslationReport = serde_json::from_str(&text).expect("results");
+    assert_eq!((report.module.as_str(), report.version.as_str()), (MODULE, VERSION), "{AGAIN}");
+    assert_eq!(report.limits, translation::limits(), "{AGAIN}");
+    assert!(report.passes(), "a failure is no result");
+    let module = gateway_modules::registry().expect("modules").get(MODULE).expect("a module");
+    let told: Vec<_> =
+        report.lines.iter().map(|line| (line.name.clone(), line.channel.clone(), line.declared)).collect();
+    assert_eq!(told, translation::names(&*module).expect("valid samples"), "{AGAIN}");
+    for (path, text) in translation::files(&report).expect("files") {
+        check(&support::repository(&path), &text);
+    }
+}

@@ -4,12 +4,12 @@
 
 mod plan_apply_support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use gateway_modules_core::{
     cluster::{ApplyEvent, ApplyOptions, Health},
-    compile::Release,
+    compile::{CLOSED_BACKEND, Release},
     plan::{Opening, Plan},
 };
 use plan_apply_support::{Lab, POLICY, ROUTE, actions, names};
@@ -50,9 +50,27 @@ async fn closed_acknowledged_open_in_that_order() {
             )
         })
         .collect();
-    assert_eq!(writes, ["gw null", "auth null", "a \"nobody\"", "a \"backend\""]);
+    let closed = format!("a \"{CLOSED_BACKEND}\"");
+    assert_eq!(writes, ["gw null", "auth null", &closed, "a \"backend\""]);
     assert!(lab.plan(&release).await.is_empty());
     drop(stand_in);
+}
+
+#[tokio::test]
+async fn a_word_that_comes_early_opens_nothing_until_it_is_true() {
+    let Some(lab) = Lab::new().await else { return };
+    let _stand_in = lab.stand_in().await;
+    let mut release = protected(&lab);
+    release.in_force_after = Duration::from_millis(1500);
+    let plan = lab.plan(&release).await;
+    let start = Instant::now();
+    let events = run(&lab, &plan, lab.options()).await;
+    assert!(start.elapsed() >= release.in_force_after);
+    let told = events.iter().any(|event| {
+        matches!(event, ApplyEvent::Waiting { reasons, .. } if reasons.iter().any(|one| one.contains("proxies need 1.5 s")))
+    });
+    assert!(told, "{events:?}");
+    assert_eq!(names(&events).last().map(String::as_str), Some("opened a"));
 }
 
 #[tokio::test]
@@ -66,7 +84,7 @@ async fn without_a_controller_the_route_stays_closed_and_the_next_apply_opens_it
     let Some(ApplyEvent::Finished { outcome }) = events.last() else { panic!("{events:?}") };
     assert_eq!(outcome.blocked.len(), 1);
     assert!(outcome.blocked[0].reasons[0].contains("has not written a status"), "{outcome:?}");
-    assert_eq!(backend(&lab, "a").await, "nobody");
+    assert_eq!(backend(&lab, "a").await, CLOSED_BACKEND);
     assert_eq!(backend(&lab, "open").await, "backend");
     let status = lab.cluster.status(&release).await.expect("status");
     assert_eq!(status.health, Health::Blocked, "{status:?}");
@@ -182,7 +200,7 @@ async fn an_old_acknowledgement_does_not_open_a_new_route() {
     let events = run(&lab, &plan, lab.options().with_gate_timeout(Duration::from_millis(600))).await;
     let Some(ApplyEvent::Finished { outcome }) = events.last() else { panic!("{events:?}") };
     assert!(outcome.blocked[0].reasons[0].contains("has not seen it yet"), "{outcome:?}");
-    assert_eq!(backend(&lab, "b").await, "nobody");
+    assert_eq!(backend(&lab, "b").await, CLOSED_BACKEND);
     let _stand_in = lab.stand_in().await;
     lab.apply(&wider).await.expect("applied");
     assert_eq!(backend(&lab, "b").await, "backend");

@@ -4,9 +4,14 @@
 
 mod plan_apply_support;
 
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
 use futures::StreamExt;
 use gateway_modules_core::{
-    cluster::{Cluster, ClusterError},
+    cluster::{ApplyEvent, Cluster, ClusterError},
     compile::{Phase, Role},
     object::Object,
     plan::{Action, LABEL_PART_OF, PlanOptions},
@@ -137,6 +142,27 @@ async fn what_is_no_longer_in_the_release_goes_and_nothing_else() {
     assert!(lab.get(&ROUTE, "b").await.is_none() && lab.get(&GATEWAY, "gw").await.is_none());
     assert!(lab.cluster.sets("prod").await.expect("read").is_empty());
     assert!(lab.get(&ROUTE, "foreign").await.is_some());
+}
+
+#[tokio::test]
+async fn what_others_have_named_goes_last_and_after_a_moment() {
+    let Some(lab) = Lab::new().await else { return };
+    let route = || lab.route("a", "a.example.com");
+    // By its name the one that is named would go first.
+    let policies = || vec![lab.policy("named", "a", 5), lab.policy("names-it", "named", 5)];
+    lab.apply(&lab.release("prod", [vec![route()], policies()].concat())).await.expect("applied");
+    let plan = lab.plan(&lab.release("prod", vec![route()])).await;
+    assert_eq!(actions(&plan), ["delete names-it", "delete named"]);
+    let mut events = pin!(lab.cluster.apply(&plan, lab.options()));
+    let mut gone = Vec::new();
+    while let Some(event) = events.next().await {
+        if let ApplyEvent::Deleted { object } = event.expect("no error") {
+            gone.push((object.name, Instant::now()));
+        }
+    }
+    let [(first, start), (last, end)] = &gone[..] else { panic!("{gone:?}") };
+    assert_eq!([first.as_str(), last.as_str()], ["names-it", "named"]);
+    assert!(end.duration_since(*start) >= Duration::from_millis(2500), "{gone:?}");
 }
 
 #[tokio::test]

@@ -438,11 +438,7 @@ fn tables(all: &[Figures]) -> String {
 }
 
 fn page(all: &[Figures]) -> String {
-    let build = if cfg!(debug_assertions) {
-        "an unoptimised build: the times of compiling say nothing"
-    } else {
-        "optimised build"
-    };
+    let build = if cfg!(debug_assertions) { "built with debug assertions" } else { "built without debug assertions" };
     format!(
         "<!-- Made by `cargo run --profile checked -p xtask -- bench --write`. -->\n# Performance\n\n\
          One data plane on kgateway; each component has one route, each second one a policy object beside it. The API server,\n\

@@ -1,6 +1,7 @@
 //! `cargo xtask lab`: a real single-node cluster with real gateways, see the test kit's module `lab`.
 
 mod conformance;
+mod translation;
 
 use std::{
     fs::{self, File},
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     Test(Test),
     /// Runs the upstream conformance suite of Gateway API against a gateway, and compares it with the capability table.
     Conformance(conformance::Arguments),
+    /// What a gateway's control plane makes of what is applied, where the gateway cannot run: conditions and translation, no requests.
+    ///
+    /// Needs no root and no lab, a control plane only. Cold: Kubernetes and Cilium's operator from source, twenty minutes on two cores.
+    Translation(translation::Arguments),
     /// The first process of a lab's namespaces.
     #[command(hide = true)]
     Hold(Name),
@@ -109,6 +114,7 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         Command::Shell(arguments) => shell(&arguments),
         Command::Test(arguments) => test(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
+        Command::Translation(arguments) => translation::run(&arguments),
         Command::Hold(name) => hold(&name.name),
     }
 }
@@ -141,7 +147,7 @@ fn build(arguments: &Build) -> Result<(), Error> {
     Artifacts::make(workspace())?;
     done("node, name server and backends are");
     for gateway in gateways.iter().filter(|gateway| matches!(gateway.stand, gateways::Stand::Runs { .. })) {
-        gateway.images()?;
+        gateway.prepare()?;
         done(&format!("{} {} is", gateway.module, gateway.version));
     }
     Ok(())
@@ -248,7 +254,7 @@ fn install(name: &str, gateway: &'static gateways::Gateway) -> Result<(), Error>
 fn install_in(cluster: &dyn ClusterProvider, gateway: &'static gateways::Gateway) -> Result<(), Error> {
     let Some(schemas) = schemas_or_explain()? else { return Ok(()) };
     // Before the network of a lab, from which nothing can be fetched.
-    gateway.images()?;
+    gateway.prepare()?;
     let registry = gateway_modules::registry().map_err(|error| Error::Message(error.to_string()))?;
     let module = registry.get(gateway.module).map_err(|error| {
         let community = gateways::COMMUNITY.iter().any(|known| known.module == gateway.module);

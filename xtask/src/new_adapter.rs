@@ -25,9 +25,9 @@ const FILES: &[(&str, &str)] = &[
     ("tests/expected/header-modification.yaml", include_str!("../templates/adapter/expected/header-modification.yaml")),
 ];
 
-/// What a crate of its own has and the work tree has once for all: ignored files, CI, the contract suite
-/// (`tests/tests/contract.rs` runs it over every module).
-const NOT_HERE: &[&str] = &[".gitignore", ".github", "tests/contract.rs"];
+/// What a crate of its own has and the work tree has once for all: ignored files, CI, the contract suite and the behaviour suite
+/// (`tests/tests/contract.rs` and `behaviour.rs` run them over every module).
+const NOT_HERE: &[&str] = &[".gitignore", ".github", "tests/behaviour.rs", "tests/contract.rs"];
 
 #[expect(clippy::print_stdout, reason = "the next steps go to the terminal")]
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: what must pass before a change lands, one step after the other.
 
+mod suites;
+
 use std::{process::Command as Process, time::Instant};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +15,9 @@ pub(crate) struct Arguments {
     /// Only this step. May be repeated.
     #[arg(long, value_enum)]
     only: Vec<Step>,
+    /// Test programs at a time; as many as there are processors when it is left out. Most wait for a control plane most of the time.
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<usize>,
 }
 
 /// A step.
@@ -22,7 +27,7 @@ enum Step {
     Format,
     /// clippy, warnings denied.
     Lints,
-    /// Unit tests, golden files, properties, suites on a real control plane.
+    /// Unit tests, golden files, properties, suites on a real control plane, examples in the documentation.
     Tests,
     /// rustdoc, warnings denied.
     Docs,
@@ -30,41 +35,46 @@ enum Step {
 
 const STEPS: [Step; 4] = [Step::Format, Step::Lints, Step::Tests, Step::Docs];
 
-#[expect(clippy::print_stderr, reason = "progress goes to the terminal")]
+const LINTS: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--features",
+    "gateway-modules-testkit/testcontainers",
+    "--",
+    "-D",
+    "warnings",
+];
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     for step in STEPS.into_iter().filter(|step| arguments.only.is_empty() || arguments.only.contains(step)) {
-        let (words, environment): (&[&str], &[(&str, &str)]) = match step {
-            Step::Format => (&["fmt", "--all", "--check"], &[]),
-            Step::Lints => (
-                &[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--features",
-                    "gateway-modules-testkit/testcontainers",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
-                &[],
-            ),
-            Step::Tests => (&["test", "--workspace"], &[]),
-            Step::Docs => (&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
-        };
-        eprintln!("== {step:?}: cargo {}", words.join(" "));
+        tell(&format!("== {step:?}"));
         let start = Instant::now();
-        let status = Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(words)
-            .envs(environment.iter().copied())
-            .status()
-            .map_err(|error| Error::Message(format!("cargo {} could not be started: {error}", words.join(" "))))?;
-        if !status.success() {
-            return Err(Error::Message(format!(
-                "{step:?} failed ({status}); run it alone with `cargo {}`",
-                words.join(" ")
-            )));
+        match step {
+            Step::Format => cargo(&["fmt", "--all", "--check"], &[])?,
+            Step::Lints => cargo(LINTS, &[])?,
+            Step::Tests => suites::run(arguments.jobs)?,
+            Step::Docs => cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?,
         }
-        eprintln!("== {step:?}: passed in {} s", start.elapsed().as_secs());
+        tell(&format!("== {step:?}: passed in {} s", start.elapsed().as_secs()));
     }
     Ok(())
+}
+
+/// The cargo that runs this.
+fn program() -> Process {
+    Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn cargo(words: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {
+    let words_told = words.join(" ");
+    tell(&format!("cargo {words_told}"));
+    let status = program().args(words).envs(environment.iter().copied()).status();
+    let status = status.map_err(|error| Error::Message(format!("cargo {words_told} could not be started: {error}")))?;
+    if status.success() { Ok(()) } else { Err(Error::Message(format!("failed ({status}): `cargo {words_told}`"))) }
+}
+
+#[expect(clippy::print_stderr, reason = "progress goes to the terminal")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }

@@ -9,7 +9,7 @@ use gateway_modules_core::{
     module::ModuleVersion,
 };
 
-use Granularity::{Backend, Gateway, Rule};
+use Granularity::{Gateway, Rule};
 
 const REPORT_1_19: Evidence =
     Evidence::report("v1.4.0/cilium/experimental-v1.19.0-pre.2-default-report.yaml", "1.19.0-pre.2");
@@ -56,9 +56,9 @@ const REPORTED: &[CapabilityName] = &[
     project::GRPC_NAMED_ROUTE_RULE,
 ];
 
-/// In the reports of 1.20.0 only; that of 1.19.0-pre.2 says no to CORS, or has no such feature or profile.
+/// In the reports of 1.20.0 only; that of 1.19.0-pre.2 says no to CORS, or has no such feature or profile. `BackendTLSPolicy`
+/// is in them too and not here: no route could be closed until its policy is in force (docs/decisions/0162).
 const REPORTED_SINCE_1_20: &[CapabilityName] = &[
-    api::BACKEND_TLS_POLICY,
     api::HTTP_ROUTE_303_REDIRECT_STATUS_CODE,
     api::HTTP_ROUTE_307_REDIRECT_STATUS_CODE,
     api::HTTP_ROUTE_308_REDIRECT_STATUS_CODE,
@@ -70,9 +70,18 @@ const REPORTED_SINCE_1_20: &[CapabilityName] = &[
     project::LISTENER_UDP,
 ];
 
-/// In the experimental report of 1.20.0 only; the standard report says no.
+/// In the experimental report of 1.20.0 only; the standard report says no. `HTTPRouteRetryBackendTimeout` is in it too and not
+/// here: no test of the suite is about it, and the timeout of one try becomes that of all (docs/findings.md, 33).
 const REPORTED_SINCE_1_20_EXPERIMENTAL: &[CapabilityName] =
-    &[api::HTTP_ROUTE_RETRY, api::HTTP_ROUTE_RETRY_BACKEND_TIMEOUT, api::HTTP_ROUTE_RETRY_CONNECTION_ERROR];
+    &[api::HTTP_ROUTE_RETRY, api::HTTP_ROUTE_RETRY_CONNECTION_ERROR];
+
+/// The first release whose filter `ExternalAuth` is closed when its Service is missing or not granted: the patch releases before
+/// it leave the filter out, and the route is open (docs/decisions/0161).
+const AUTHORIZATION_FAILS_CLOSED: &str = "1.20.2";
+const AUTHORIZATION: Evidence = Evidence::documentation(
+    "cilium/cilium operator/pkg/model/ingestion/gateway.go (externalAuthInvalid)",
+    AUTHORIZATION_FAILS_CLOSED,
+);
 
 /// Kinds that are standard fields, shown by the reports.
 const STANDARD_POLICIES: &[PolicyKind] = &[
@@ -120,6 +129,12 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     if since_1_20 {
         since_1_20_too(&mut capabilities);
     }
+    if ModuleVersion::new(AUTHORIZATION_FAILS_CLOSED).is_ok_and(|first| *version >= first) {
+        let names = [project::EXTERNAL_AUTH_FILTER, project::EXTERNAL_AUTH_GRPC];
+        for name in names.into_iter().chain([CapabilityName::policy(PolicyKind::ExternalAuthorization)]) {
+            capabilities.declare_experimental(name, Rule, AUTHORIZATION);
+        }
+    }
     capabilities
 }
 
@@ -132,7 +147,6 @@ fn since_1_20_too(capabilities: &mut Capabilities) {
     }
     capabilities.declare_experimental(CapabilityName::policy(PolicyKind::Retry), Rule, REPORT_1_20_EXPERIMENTAL);
     capabilities.declare(CapabilityName::policy(PolicyKind::Cors), Rule, REPORT_1_20);
-    capabilities.declare(CapabilityName::policy(PolicyKind::BackendTls), Backend, REPORT_1_20);
     // Of the class; this module gives each Gateway that logs a class of its own (docs/decisions/0021).
     let evidence =
         Evidence::documentation("CiliumGatewayClassConfig .spec.telemetry.accessLogs (CRD v2alpha1)", "1.20");
@@ -150,20 +164,35 @@ mod tests {
 
     #[test]
     fn versions_get_the_nearest_older_line() {
-        assert_eq!(of("1.20.7"), of("1.20"));
+        assert_eq!(of("1.20.7"), of("1.20.2"));
+        assert_eq!(of("1.20.1"), of("1.20"));
         assert!(of("1.18").is_empty());
         let older = of("1.19");
-        for missing in [api::HTTP_ROUTE_CORS, api::BACKEND_TLS_POLICY, api::TCP_ROUTE, api::HTTP_ROUTE_RETRY] {
+        for missing in [api::HTTP_ROUTE_CORS, api::TCP_ROUTE, api::HTTP_ROUTE_RETRY] {
             assert!(!older.has(&missing) && of("1.20").has(&missing), "{missing}");
         }
         assert!(!of("1.20").has(&api::HTTP_ROUTE_PARENT_REF_PORT) && !of("1.20").has(&api::TLS_ROUTE_MODE_TERMINATE));
     }
 
-    /// 1.20 serves a route without the filter when its backend is missing (docs/decisions/0020), and the fix is not released.
+    /// Releases before 1.20.2 serve a route without the filter when its Service is missing, and "1.20" can be any of them.
     #[test]
-    fn external_authorization_is_not_declared_while_it_fails_open() {
-        for version in ["1.20", "1.21"] {
+    fn external_authorization_is_declared_where_it_fails_closed() {
+        for version in ["1.19", "1.20", "1.20.0", "1.20.1"] {
             assert!(!of(version).has(&project::EXTERNAL_AUTH_FILTER), "{version}");
+        }
+        for version in ["1.20.2", "1.21"] {
+            let mut declared = of(version);
+            assert!(declared.has(&project::EXTERNAL_AUTH_FILTER), "{version}");
+            declared.retain_standard_channel();
+            assert!(!declared.has(&project::EXTERNAL_AUTH_FILTER), "{version}: a field of the experimental channel");
+        }
+    }
+
+    /// A BackendTLSPolicy is looked at only where an open route names its Service.
+    #[test]
+    fn what_cannot_be_enforced_while_a_route_is_closed_is_not_declared() {
+        for version in ["1.20", "1.20.2"] {
+            assert!(!of(version).has(&api::BACKEND_TLS_POLICY), "{version}");
         }
     }
 

@@ -10,9 +10,12 @@ use gateway_modules_core::{
 
 const NAMESPACE: &str = "kube-system";
 /// Newest patch releases that are known, by line.
-const RELEASES: [&str; 1] = ["1.20.0"];
+const RELEASES: [&str; 1] = ["1.20.2"];
 /// github.com/cilium/cilium is a public Go module.
 const VALUES: Known = Known::Verified { source: "github.com/cilium/cilium install/kubernetes/cilium/values.yaml" };
+
+/// Pods of the proxies, and of the agents, which hold the proxy where `envoy.enabled` is false.
+const POD_LABELS: [&str; 2] = ["envoy.podLabels", "podLabels"];
 
 pub(crate) fn installation(
     version: &ModuleVersion,
@@ -26,7 +29,8 @@ pub(crate) fn installation(
     }
     let release = patch_release(version, &RELEASES)?;
     let source = ChartSource::Repository { url: "https://helm.cilium.io".to_owned() };
-    let chart = Chart::new("cilium", &release, NAMESPACE, source).with_values(values(options));
+    let chart =
+        Chart::new("cilium", &release, NAMESPACE, source).with_values(values(options)).with_pod_labels(POD_LABELS);
     // `templates/cilium-gateway-api-class.yaml`, when `gatewayAPI.gatewayClass.create` says so.
     let class = Class::Chart { name: "cilium".to_owned() };
     let gateway_api = GatewayApi {
@@ -82,7 +86,7 @@ fn prerequisites() -> Vec<Check> {
     ]
 }
 
-fn values(options: &InstallationOptions) -> [ChartValue; 9] {
+fn values(options: &InstallationOptions) -> [ChartValue; 11] {
     let value = |path, kind, about| ChartValue::documented(path, kind, about, VALUES);
     let secrets: Vec<serde_json::Value> =
         options.image_pull_secrets.iter().map(|name| serde_json::json!({ "name": name })).collect();
@@ -97,6 +101,8 @@ fn values(options: &InstallationOptions) -> [ChartValue; 9] {
             .set_if((!secrets.is_empty()).then_some(secrets)),
         value("k8sServiceHost", ValueKind::Text, "address of the API server, needed where kube-proxy is gone"),
         value("operator.replicas", ValueKind::Integer, "replicas of the operator"),
+        value(POD_LABELS[0], ValueKind::Mapping, "labels of the proxies' pods"),
+        value(POD_LABELS[1], ValueKind::Mapping, "labels of the agents' pods"),
         value("gatewayAPI.hostNetwork.enabled", ValueKind::Boolean, "serve on the nodes' own addresses"),
         value("loadBalancer.l7.algorithm", ValueKind::Text, "load balancing of Services with an annotation"),
     ]

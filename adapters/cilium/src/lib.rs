@@ -40,8 +40,9 @@ impl Cilium {
                 default_class: Some("cilium"),
                 default_namespace: "kube-system",
                 // 1.21 is not released.
-                versions: &["1.19", "1.20"],
-                default_version: "1.20",
+                // The patch release is told apart since a fix of it decides about a security policy (docs/decisions/0161).
+                versions: &["1.19", "1.20", "1.20.2"],
+                default_version: "1.20.2",
                 maturity: Maturity::Beta,
                 homepage: "https://cilium.io",
             },

@@ -60,6 +60,7 @@ pub(crate) fn provision(plane: &DataPlaneTopology, cx: &Context<'_>) -> Result<P
     let parameters = Parameters::of(plane)?;
     let mut refusals: Vec<Refusal> = plane.gateways.iter().flat_map(refuse).collect();
     refusals.extend(host_headers(plane));
+    refusals.extend(timeouts_of_tries(plane));
     let own: Vec<&GatewayTopology> =
         plane.gateways.iter().filter(|gateway| class_spec(gateway, cx, &parameters).is_some()).collect();
     if plane.gateway.class_name.is_some() && !own.is_empty() {
@@ -177,6 +178,23 @@ fn host_headers(plane: &DataPlaneTopology) -> Vec<Refusal> {
         .map(|policy| {
             let reason = "Cilium does not accept a route that changes the header Host";
             Refusal::new(policy.field.child("request"), reason, &["urlRewrite.hostname"])
+        })
+        .collect();
+    refusals.dedup();
+    refusals
+}
+
+/// Cilium writes the timeout of one try as Envoy's timeout of the whole route, retries included
+/// (`operator/pkg/model/translation/envoy_virtual_host.go`, timeoutMutation; docs/findings.md, 33).
+fn timeouts_of_tries(plane: &DataPlaneTopology) -> Vec<Refusal> {
+    let rules = plane.routes.iter().flat_map(|route| &route.rules);
+    let mut refusals: Vec<Refusal> = rules
+        .filter(|rule| rule.policies.retry().is_some())
+        .filter_map(|rule| rule.policies.timeouts())
+        .filter(|policy| policy.value.backend_request.is_some())
+        .map(|policy| {
+            let reason = "Cilium takes the time of one try for that of all tries together, so that a try that takes it is never repeated";
+            Refusal::new(policy.field.child("backendRequest"), reason, &["timeouts.request", "no retry", "module kgateway"])
         })
         .collect();
     refusals.dedup();

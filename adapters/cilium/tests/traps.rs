@@ -4,14 +4,20 @@
 use gateway_module_cilium::Cilium;
 use gateway_modules_core::{
     channel::Channel,
-    compile::{CompileInput, Compiled, compile},
+    compile::{CompileInput, Compiled, LiveGateway, compile},
     intent::{load::load_str, policies::PolicyKind},
+    module::ModuleVersion,
     resolve::resolve,
 };
 use serde_json::{Value, json};
 
 /// A plane with one endpoint; `gateway` and `visibility` are added to what it needs.
 fn compiled(channel: Channel, gateway: &Value, visibility: &Value, policies: &Value) -> Compiled {
+    compiled_on(LiveGateway::default(), channel, gateway, visibility, policies)
+}
+
+/// The same, with what was read of the gateway in the cluster.
+fn compiled_on(live: LiveGateway, channel: Channel, gateway: &Value, visibility: &Value, policies: &Value) -> Compiled {
     let with = |mut base: Value, more: &Value| {
         for (key, value) in more.as_object().into_iter().flatten() {
             base[key] = value.clone();
@@ -36,7 +42,7 @@ fn compiled(channel: Channel, gateway: &Value, visibility: &Value, policies: &Va
         load_str("trap.yaml", &format!("{plane}\n---\n{component}\n")).unwrap_or_else(|error| panic!("{error:?}"));
     let planes = resolve(&loaded.intent).unwrap_or_else(|error| panic!("{error:?}"));
     let module = Cilium::new();
-    compile(&CompileInput::offline(&loaded.intent, &planes[0], &module, channel).expect("input"))
+    compile(&CompileInput::live(&loaded.intent, &planes[0], &module, channel, live).expect("input"))
 }
 
 fn refused(compiled: &Compiled) -> bool {
@@ -75,14 +81,67 @@ fn a_filter_that_cilium_ignores_is_never_what_protects_a_route() {
     }
 }
 
-/// The filter of 1.20.0 is skipped when its backend is missing or not granted (docs/decisions/0020).
+/// The filter is left out when its Service is missing or not granted, until 1.20.2 (docs/decisions/0161).
 #[test]
-fn external_authorization_that_fails_open_is_refused_on_1_20() {
+fn external_authorization_that_fails_open_is_refused() {
     let policy = json!({ "externalAuthorization": { "protocol": "HTTP", "service": "authz", "port": 9000 } });
-    for version in ["1.19", "1.20"] {
-        let compiled = compiled(Channel::Experimental, &json!({ "version": version }), &json!({}), &policy);
-        assert!(refused(&compiled), "{version}");
+    let of = |channel, version: &str| compiled(channel, &json!({ "version": version }), &json!({}), &policy);
+    for version in ["1.19", "1.20", "1.20.0", "1.20.1"] {
+        assert!(refused(&of(Channel::Experimental, version)), "{version}");
     }
+    assert!(refused(&of(Channel::Standard, "1.20.2")));
+    let open = of(Channel::Experimental, "1.20.2");
+    let route = objects(&open).into_iter().find(|object| object["kind"] == "HTTPRoute").expect("a route");
+    assert_eq!(route["spec"]["rules"][0]["filters"][0]["type"], "ExternalAuth");
+}
+
+/// What a plane says of its version opens no route that the running version leaves without its policy.
+#[test]
+fn a_version_that_is_only_named_protects_nothing() {
+    let policy = json!({ "externalAuthorization": { "protocol": "HTTP", "service": "authz", "port": 9000 } });
+    let named = json!({ "version": "1.20.2" });
+    let on = |running: &str| {
+        let version = ModuleVersion::new(running).expect("a version");
+        let live =
+            LiveGateway { version: Some((version, "the operator's image".to_owned())), ..LiveGateway::default() };
+        compiled_on(live, Channel::Experimental, &named, &json!({}), &policy)
+    };
+    let older = on("1.20.1");
+    assert!(refused(&older));
+    let told = older.diagnostics.to_string();
+    assert!(
+        told.contains("Cilium 1.20.1 runs (the operator's image), and has no policy external-authorization"),
+        "{told}"
+    );
+    assert!(told.contains("gwm upgrade cilium --version 1.20.2"), "{told}");
+    for running in ["1.20.2", "1.20.3"] {
+        assert!(!refused(&on(running)), "{running}");
+    }
+}
+
+/// Its policy would be acknowledged only when the route is open (docs/decisions/0162).
+#[test]
+fn tls_to_backends_that_cannot_be_waited_for_is_refused() {
+    let policy = json!({ "backendTls": { "hostname": "catalog.shop.svc", "trust": { "configMaps": ["authority"] } } });
+    for version in ["1.19", "1.20", "1.20.2"] {
+        assert!(
+            refused(&compiled(Channel::Standard, &json!({ "version": version }), &json!({}), &policy)),
+            "{version}"
+        );
+    }
+}
+
+/// The time of one try becomes that of all tries, so that none is repeated that has taken it.
+#[test]
+fn retries_with_a_timeout_of_one_try_are_refused() {
+    let of = |timeouts: Value| {
+        let policies = json!({ "retry": { "attempts": 3, "codes": [503] }, "timeouts": timeouts });
+        compiled(Channel::Experimental, &json!({}), &json!({}), &policies)
+    };
+    let together = of(json!({ "backendRequest": "2s" }));
+    assert!(refused(&together));
+    assert!(together.diagnostics.to_string().contains("all tries together"), "{}", together.diagnostics);
+    assert!(!refused(&of(json!({ "request": "2s" }))));
 }
 
 /// `Gateway.spec.infrastructure.parametersRef` makes a Gateway Accepted=False, InvalidParameters.

@@ -12,8 +12,8 @@ use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
     module::{
-        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses, PolicyTarget,
-        Provisioned, Refusals,
+        ClosedBackends, Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, OtherUses,
+        PolicyTarget, Provisioned, Refusals,
     },
     register_adapter,
     resolve::DataPlaneTopology,
@@ -80,10 +80,10 @@ impl GatewayModule for Istio {
         serde_json::to_value(schemars::schema_for!(Parameters)).ok()
     }
 
-    fn closed_routes_name_backends(&self) -> bool {
+    fn closed_backends(&self) -> ClosedBackends {
         // Istio writes the status of a BackendTLSPolicy for a Gateway when a route of it names the backend, also with weight
         // 0, and answers 500 meanwhile (docs/findings.md, 19).
-        true
+        ClosedBackends::WithoutWeight
     }
 
     fn installation(

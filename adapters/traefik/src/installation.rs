@@ -16,6 +16,7 @@ const RELEASES: [((u64, u64), &str, &str); 1] = [((3, 7), "3.7.11", "41.3.0")];
 const VALUES: Known = Known::Verified {
     source: "traefik/traefik-helm-chart traefik/values.yaml, commit 00374755f4dc43501d59974079a9f0db49af1f85",
 };
+const POD_LABELS: &str = "deployment.podLabels";
 /// Not in the values file that was read, which is older.
 const NEWER: Known = Known::Unverified { source: "traefik/traefik-helm-chart traefik/values.yaml of chart 41.3.0" };
 
@@ -41,7 +42,8 @@ pub(crate) fn installation(
     let source = ChartSource::Repository { url: "https://traefik.github.io/charts".to_owned() };
     let chart = Chart::new("traefik", chart, NAMESPACE, source)
         .with_definitions(Definitions::Folder)
-        .with_values(values(options));
+        .with_values(values(options))
+        .with_pod_labels([POD_LABELS]);
     // `templates/gatewayclass.yaml`, with `providers.kubernetesGateway.enabled`.
     let class = Class::Chart { name: "traefik".to_owned() };
     let gateway_api = GatewayApi { at_least: "1.5", source: "go.mod of Traefik 3.7" };
@@ -79,11 +81,7 @@ fn values(options: &InstallationOptions) -> Vec<ChartValue> {
         value("ports", ValueKind::Mapping, "entry points: the ports that listeners may have"),
         ChartValue::documented("accessLog", ValueKind::Mapping, "the access log, one for all Gateways", NEWER),
         value("logs", ValueKind::Mapping, "logs of charts before 38"),
-        value(
-            "deployment.podLabels",
-            ValueKind::Mapping,
-            "labels of the pods, for platforms whose network policies ask for them",
-        ),
+        value(POD_LABELS, ValueKind::Mapping, "labels of the pods, for platforms whose network policies ask for them"),
         value("service.type", ValueKind::Text, "type of the one Service"),
     ]
 }

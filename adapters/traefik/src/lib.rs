@@ -11,8 +11,8 @@ use gateway_modules_core::{
     capability::Capabilities,
     installation::{Installation, InstallationOptions, NotInstallable},
     module::{
-        Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PathExpressions, PolicyTarget,
-        Provisioned, Refusals,
+        ClosedBackends, Context, Contract, GatewayModule, Mapping, Maturity, Metadata, ModuleVersion, PathExpressions,
+        PolicyTarget, Provisioned, Refusals,
     },
     register_adapter,
     resolve::DataPlaneTopology,
@@ -63,10 +63,10 @@ impl GatewayModule for Traefik {
         &["traefik"]
     }
 
-    fn closed_routes_name_backends(&self) -> bool {
+    fn closed_backends(&self) -> ClosedBackends {
         // Traefik 3.7 writes the status of a BackendTLSPolicy when it loads the backend of a route, and answers 500 meanwhile
         // (behaviour suite, findings 5).
-        true
+        ClosedBackends::WithoutWeight
     }
 
     fn path_expressions(&self) -> PathExpressions {

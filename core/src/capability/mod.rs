@@ -207,6 +207,14 @@ impl Capabilities {
         });
     }
 
+    /// Keeps what another table has too, and gives the names of the others.
+    pub fn retain_common(&mut self, other: &Self) -> Vec<CapabilityName> {
+        let (common, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| other.has(name));
+        self.0 = common;
+        lost.into_keys().collect()
+    }
+
     /// Takes a capability away: a negative test, or the operator's word, beats all other evidence.
     pub fn remove(&mut self, name: &CapabilityName) -> Option<Capability> {
         self.0.remove(name)

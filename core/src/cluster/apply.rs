@@ -33,6 +33,11 @@ const POLL: Duration = Duration::from_millis(250);
 /// How long the closing of a route that is to be deleted may take to be observed; a controller that is gone must not keep
 /// anything from being deleted.
 const CLOSING: Duration = Duration::from_secs(10);
+/// How long a new Secret is there before the policy that names it: a controller that sees the policy first closes what is open.
+const SEEN: Duration = Duration::from_secs(1);
+/// How long what policies and routes have named stays after they have gone or name it no more. A controller reads each kind by a
+/// watch of its own and says nowhere what it has stopped using; Traefik takes changes of a provider every 2 s.
+const UNUSED: Duration = Duration::from_millis(2500);
 
 pub(crate) struct Applier {
     pub(crate) http: Arc<Http>,
@@ -52,6 +57,8 @@ struct Gated<'a> {
     /// Whether an acknowledgement was there before the route, so that it says nothing about the two together.
     prior: bool,
     told: Vec<String>,
+    /// Since when all policies are acknowledged.
+    acknowledged: Option<Instant>,
 }
 
 impl Applier {
@@ -201,6 +208,9 @@ impl Applier {
             if phase == Phase::Policies {
                 for secret in &plan.secrets {
                     self.write_secret(plan, secret).await?;
+                }
+                if plan.secrets.iter().any(|secret| matches!(secret.action, crate::plan::SecretAction::Create)) {
+                    tokio::time::sleep(SEEN).await;
                 }
             }
             for step in plan.steps.iter().filter(|step| step.phase == phase) {
@@ -368,13 +378,19 @@ impl Applier {
                 self.write(plan, step, &gate.closed).await?;
                 self.tell(ApplyEvent::Closed { route: step.key.clone() });
             }
-            waiting.push(Gated { step, gate, prior, told: Vec::new() });
+            waiting.push(Gated { step, gate, prior, told: Vec::new(), acknowledged: None });
         }
-        let end = Instant::now() + self.options.gate_timeout;
+        let end = Instant::now() + self.options.gate_timeout + plan.in_force_after;
         while !waiting.is_empty() {
             let mut still = Vec::new();
             for mut gated in waiting {
-                let reasons = self.reasons(&gated).await?;
+                let mut reasons = self.reasons(&gated).await?;
+                let since = gated.acknowledged.filter(|_| reasons.is_empty()).unwrap_or_else(Instant::now);
+                gated.acknowledged = reasons.is_empty().then_some(since);
+                if reasons.is_empty() && since.elapsed() < plan.in_force_after {
+                    let needs = plan.in_force_after.as_secs_f32();
+                    reasons.push(format!("acknowledged; the gateway's proxies need {needs:.1} s for it"));
+                }
                 if reasons.is_empty() {
                     self.tell(ApplyEvent::Acknowledged { route: gated.step.key.clone() });
                     self.write_open(plan, &gated).await?;
@@ -443,7 +459,8 @@ impl Applier {
         Ok(acknowledge::effective(policy, &object, written).err())
     }
 
-    /// Deletes what is no longer wanted: routes (closed first where they were protected), then the rest.
+    /// Deletes what is no longer wanted: routes (closed first where they were protected), then the rest, and last what others have
+    /// named.
     async fn prune(&mut self, plan: &Plan) -> Result<(), ClusterError> {
         let deletes: Vec<&Step> = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete)).collect();
         // An open route whose new policies are not acknowledged may still stand on old ones.
@@ -456,6 +473,9 @@ impl Applier {
                     self.tell(ApplyEvent::Kept { object: step.key.clone(), reason });
                 }
                 continue;
+            }
+            if phase == Phase::Foundation && plan.release.is_some() && !of_phase.is_empty() {
+                tokio::time::sleep(UNUSED).await;
             }
             for step in of_phase.iter().filter(|step| step.object.is_some()) {
                 self.close_for_deletion(plan, step).await?;

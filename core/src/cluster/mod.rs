@@ -13,6 +13,7 @@ mod live;
 mod lock;
 mod objects;
 mod parent;
+mod probe;
 mod reader;
 mod status;
 
@@ -31,6 +32,7 @@ pub use self::{
     event::{ApplyEvent, ApplyItem, ApplyOptions, ApplyOutcome, Blocked},
     leadership::Leadership,
     objects::InstallationLock,
+    probe::{PolicyProbe, ProbeOptions, ProbeVerdict},
     reader::KubeReader,
     status::{
         EndpointStatus, GatewayStatus, Health, ListenerStatus, ParentStatus, PolicyStatus, PromiseStatus, Reason,
@@ -248,17 +250,27 @@ impl Cluster {
         let set = self.set(&release.data_plane, &release.module.name);
         let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
         let parent = parents.iter().find(|parent| parent.set == set);
-        let mut objects = self.observed(parent, &parents).await?;
-        // What the label does not lead to: an existing Gateway, an object whose label somebody has removed.
-        for entry in &release.objects {
-            let key = entry.key();
-            if !objects.contains_key(&Identity::from(&key))
-                && let Some(value) = self.http.get(&key).await?
-            {
-                objects.insert(Identity::from(&key), value);
+        let objects = self.observed_of(release, parent, &parents).await?;
+        Ok(status::evaluate(&release.data_plane, parent, &objects, Some(release)))
+    }
+
+    /// Asks each protected route for what its policies must refuse: HTTP requests without credentials, to the addresses that
+    /// the status of its Gateways publishes and to no others, until all have answered or the time is over. One entry per policy
+    /// of the release, in its order, for [`Status::with_probe`].
+    ///
+    /// # Errors
+    /// The cluster cannot be read. What a gateway answers, or that it does not, is no error.
+    pub async fn probe(&self, release: &Release, options: ProbeOptions) -> Result<Vec<PolicyProbe>, ClusterError> {
+        let set = self.set(&release.data_plane, &release.module.name);
+        let parents = live::parents(&self.http, &self.options.installation, &self.options.namespace).await?;
+        let parent = parents.iter().find(|parent| parent.set == set);
+        let mut objects = self.observed_of(release, parent, &parents).await?;
+        for gateway in probe::gateways(release, &objects) {
+            if let Some(value) = self.http.get(&gateway).await? {
+                objects.insert(Identity::from(&gateway), value);
             }
         }
-        Ok(status::evaluate(&release.data_plane, parent, &objects, Some(release)))
+        Ok(probe::run(release, &objects, options).await)
     }
 
     /// How a data plane is, from what the cluster records alone; without roles and promises.
@@ -270,6 +282,25 @@ impl Cluster {
         let parent = parents.iter().find(|parent| parent.set.data_plane.as_deref() == Some(data_plane));
         let objects = self.observed(parent, &parents).await?;
         Ok(status::evaluate(data_plane, parent, &objects, None))
+    }
+
+    async fn observed_of(
+        &self,
+        release: &Release,
+        parent: Option<&ParentState>,
+        parents: &[ParentState],
+    ) -> Result<BTreeMap<Identity, Value>, ClusterError> {
+        let mut objects = self.observed(parent, parents).await?;
+        // What the label does not lead to: an existing Gateway, an object whose label somebody has removed.
+        for entry in &release.objects {
+            let key = entry.key();
+            if !objects.contains_key(&Identity::from(&key))
+                && let Some(value) = self.http.get(&key).await?
+            {
+                objects.insert(Identity::from(&key), value);
+            }
+        }
+        Ok(objects)
     }
 
     async fn observed(

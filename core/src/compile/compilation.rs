@@ -115,6 +115,18 @@ impl<'a> Compilation<'a> {
                 vec!["install the experimental CRDs, and compile with `--channel experimental`".to_owned()],
             );
         }
+        let input = self.input;
+        if let Some(running) =
+            input.running.as_ref().filter(|running| names.iter().any(|name| running.lost.contains(name)))
+        {
+            let metadata = input.module.metadata();
+            let reason = format!(
+                "{} {} runs ({}), and has no {what} ({list}); {} has it, which gateway.version names",
+                metadata.title, running.version, running.source, input.version
+            );
+            let upgrade = format!("upgrade the gateway: `gwm upgrade {} --version {}`", metadata.name, input.version);
+            return (reason, vec![upgrade]);
+        }
         let reason = format!("{} has no {what} ({list})", self.gateway_title());
         (reason, vec!["another module: `gwm compare` shows which have it".to_owned()])
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::ledger::ClaimId;
 use crate::{
     intent::policies::PolicyKind,
+    module::ClosedBackends,
     object::Object,
     resolve::{RouteTopology, RuleTopology},
 };
@@ -103,21 +104,38 @@ impl<'a> RuleDraft<'a> {
     }
 }
 
-/// Names the backends of the open route in the closed one, with weight 0: nothing is sent there, and the controller sees
-/// that the policies of these backends are used.
-pub(super) fn name_backends(closed: &mut Object, open: &Object) {
+/// Names the backends of the open route in the closed one, in the way that this gateway takes: nothing is sent there, and the
+/// controller sees that the policies of these backends are used.
+pub(super) fn name_backends(closed: &mut Object, open: &Object, how: ClosedBackends) {
     let rules = |route: &Object| route.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut closed_rules = rules(closed);
     for (rule, open) in closed_rules.iter_mut().zip(rules(open)) {
-        let backends = open["backendRefs"].as_array().cloned().unwrap_or_default();
-        if let Some(named) = rule["backendRefs"].as_array_mut() {
-            named.extend(backends.into_iter().map(|mut backend| {
-                if let Some(backend) = backend.as_object_mut() {
-                    backend.remove("filters");
-                    backend.insert("weight".into(), 0.into());
+        let mut backends = open["backendRefs"].as_array().cloned().unwrap_or_default();
+        for backend in backends.iter_mut().filter_map(Value::as_object_mut) {
+            backend.remove("filters");
+            backend.remove("weight");
+        }
+        // A rule that leads nowhere keeps the backend that does not exist.
+        if backends.is_empty() {
+            continue;
+        }
+        match how {
+            ClosedBackends::Unnamed => {}
+            ClosedBackends::WithoutWeight => {
+                if let Some(named) = rule["backendRefs"].as_array_mut() {
+                    named.extend(backends.into_iter().map(|mut backend| {
+                        backend["weight"] = 0.into();
+                        backend
+                    }));
                 }
-                backend
-            }));
+            }
+            ClosedBackends::BehindMissingFilter { group, kind } => {
+                let reference = json!({"group": group, "kind": kind, "name": CLOSED_BACKEND});
+                let mut filters = rule["filters"].as_array().cloned().unwrap_or_default();
+                filters.push(json!({"type": "ExtensionRef", "extensionRef": reference}));
+                rule["filters"] = filters.into();
+                rule["backendRefs"] = backends.into();
+            }
         }
     }
     if let Some(place) = closed.pointer_mut("/spec/rules") {
@@ -129,7 +147,7 @@ fn names_security_policy(filter: &FilterDraft) -> bool {
     filter.kind.is_security() && filter.value["type"] == "ExtensionRef"
 }
 
-/// Name of a Service that nobody makes. A rule whose only backend it is answers 500.
+/// Name of a Service, or of a filter, that nobody makes. A rule whose only backend it is answers 500, one with that filter too.
 pub const CLOSED_BACKEND: &str = "closed-until-policies-are-effective";
 
 /// Order of the kinds on the way of a request: who may come in, how often, what is changed, where it goes.
@@ -154,4 +172,38 @@ fn request_path_order(kind: PolicyKind) -> u8 {
 /// A text for the report that says where a rule is.
 pub(super) fn place(route: &RouteTopology, rule: &RuleTopology) -> String {
     if route.rules.len() > 1 { format!("{} rule {}", route.binding, rule.name) } else { route.binding.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::GroupVersionKind;
+
+    #[test]
+    fn a_closed_route_names_backends_as_its_gateway_takes_it() {
+        let kind = GroupVersionKind::of("gateway.networking.k8s.io", "v1", "HTTPRoute");
+        let route = |rules: Value| Object::new(&kind, Some("shop"), "route").with_spec(json!({ "rules": rules }));
+        let nowhere = json!({"name": CLOSED_BACKEND, "port": 1});
+        let open = route(json!([
+            {"filters": [{"type": "RequestMirror"}], "backendRefs": [{"name": "secure", "port": 8443, "weight": 3, "filters": []}]},
+            {"filters": [{"type": "RequestRedirect"}]},
+        ]));
+        let rules = |how| {
+            let mut closed = route(json!([{"backendRefs": [nowhere]}, {"backendRefs": [nowhere]}]));
+            name_backends(&mut closed, &open, how);
+            let rules = closed.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap_or_default();
+            assert_eq!(rules[1], json!({"backendRefs": [nowhere]}), "a rule without backends stays closed as it was");
+            rules[0].clone()
+        };
+        assert_eq!(rules(ClosedBackends::Unnamed), json!({"backendRefs": [nowhere]}));
+        let named = json!({"backendRefs": [nowhere, {"name": "secure", "port": 8443, "weight": 0}]});
+        assert_eq!(rules(ClosedBackends::WithoutWeight), named);
+        let reference = json!({"group": "example.com", "kind": "Filter", "name": CLOSED_BACKEND});
+        let behind = ClosedBackends::BehindMissingFilter { group: "example.com", kind: "Filter" };
+        let named = json!({
+            "filters": [{"type": "ExtensionRef", "extensionRef": reference}],
+            "backendRefs": [{"name": "secure", "port": 8443}],
+        });
+        assert_eq!(rules(behind), named);
+    }
 }

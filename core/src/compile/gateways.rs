@@ -421,8 +421,10 @@ fn claim_plane(compilation: &mut Compilation<'_>, class_made: bool) {
     compilation.ledger.decides(at("/metadata/annotations"), "nothing; kept for tools");
     compilation.ledger.decides(at("/spec/gateway/module"), "the module");
     compilation.ledger.decides(at("/spec/gateway/version"), "the capabilities of the gateway");
+    compilation.ledger.decides(at("/spec/gateway/install"), "whether the controller installs the gateway");
     compilation.ledger.decides(at("/spec/cluster"), "the cluster that the release is applied to");
     compilation.ledger.decides(at("/spec/drift"), "what the controller does about changes by hand");
+    compilation.ledger.decides(at("/spec/probe"), "whether the controller asks protected routes without credentials");
     let class = at("/spec/gateway/className");
     let managed: Vec<_> = plane.gateways.iter().filter(|gateway| gateway.existing.is_none()).collect();
     // A comparison leaves out what is for the module that the plane names.

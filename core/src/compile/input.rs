@@ -34,6 +34,15 @@ pub struct CompileInput<'a> {
     pub controller: Option<String>,
     /// What was assumed because nothing said it.
     pub assumptions: Vec<String>,
+    /// What runs, where the plane names another version.
+    pub(super) running: Option<Running>,
+}
+
+/// The version of a gateway that runs, and what it lacks of what the named one has.
+pub(super) struct Running {
+    pub(super) version: ModuleVersion,
+    pub(super) source: String,
+    pub(super) lost: BTreeSet<CapabilityName>,
 }
 
 /// What was read of a plane's gateway in the cluster.
@@ -79,12 +88,11 @@ impl<'a> CompileInput<'a> {
     ) -> Result<Self, String> {
         let metadata = module.metadata();
         let mut assumptions = Vec::new();
+        let mut running = None;
         let version = match (&plane.gateway.version, live.version) {
             (Some(version), found) => {
                 let version = ModuleVersion::new(version.as_str())?;
-                if let Some((running, source)) = found.filter(|(running, _)| running.line() != version.line()) {
-                    assumptions.push(format!("version {version}, as gateway.version says; {running} runs ({source})"));
-                }
+                running = found.filter(|(found, _)| *found != version);
                 version
             }
             (None, Some((version, source))) => {
@@ -106,6 +114,14 @@ impl<'a> CompileInput<'a> {
         }
         assumptions.extend(live.notes);
         let mut capabilities = module.declared(&version);
+        let running = running.map(|(running, source)| {
+            if running.line() != version.line() {
+                assumptions.push(format!("version {version}, as gateway.version says; {running} runs ({source})"));
+            }
+            // What the named version can do and the one that runs cannot, nobody would enforce.
+            let lost = capabilities.retain_common(&module.declared(&running)).into_iter().collect();
+            Running { version: running, source, lost }
+        });
         capabilities.retain_published(&live.published);
         if metadata.controllers.is_empty() {
             capabilities.extend(live.published);
@@ -113,6 +129,7 @@ impl<'a> CompileInput<'a> {
         capabilities.extend(module.claimed(&plane.gateway.parameters));
         let mut input = Self::new(intent, plane, module, version, capabilities, channel, assumptions);
         input.controller = live.controller;
+        input.running = running;
         Ok(input)
     }
 
@@ -142,6 +159,7 @@ impl<'a> CompileInput<'a> {
             served: None,
             controller: None,
             assumptions,
+            running: None,
         }
     }
 }

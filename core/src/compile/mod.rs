@@ -12,6 +12,7 @@ mod policies;
 mod release;
 mod report;
 mod routes;
+mod shared_policies;
 mod split;
 mod standard;
 mod standard_attached;
@@ -117,9 +118,14 @@ fn gates(
                     }
                 }
             }
+            let places = draft.parts.iter().zip(&keys[route]).flat_map(|(part, key)| {
+                let covered = part.rules.iter().enumerate().filter(|(_, rule)| rules.contains(rule));
+                covered.map(|(position, _)| (key.clone(), position))
+            });
             compilation.policies.push(PolicyStatement {
                 binding: draft.route.binding.clone(),
                 rules: rules.iter().map(|rule| draft.rules[*rule].rule.name.clone()).collect(),
+                places: places.collect(),
                 kind: policy.kind,
                 field: policy.field.clone(),
                 enforcement: policy.enforcement.clone(),
@@ -128,13 +134,13 @@ fn gates(
             });
         }
     }
-    let name_backends = compilation.input.module.closed_routes_name_backends();
+    let named = compilation.input.module.closed_backends();
     for object in compilation.objects.values_mut() {
         let Some(gate) = &mut object.gate else { continue };
         if gate.policies.is_empty() {
             object.gate = None;
-        } else if name_backends && gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls) {
-            draft::name_backends(&mut gate.closed.0, &object.object);
+        } else if gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls) {
+            draft::name_backends(&mut gate.closed.0, &object.object, named);
         }
     }
 }
@@ -247,6 +253,7 @@ fn finish(mut compilation: Compilation<'_>) -> Compiled {
         requires: compilation.requires.into_iter().collect(),
         policies,
         report: report.clone(),
+        in_force_after: input.module.in_force_after(),
     };
     let release = (!diagnostics.has_errors()).then_some(release);
     Compiled { release, report, diagnostics }

@@ -1,6 +1,6 @@
 //! A release: everything that is to be in the cluster for one data plane, and nothing that a cluster was asked for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
@@ -34,6 +34,9 @@ pub struct Release {
     pub policies: Vec<PolicyStatement>,
     /// What became of each leaf of the intent.
     pub report: Report,
+    /// How long after its status says so a policy may not be in force in all proxies yet.
+    #[serde(skip)]
+    pub in_force_after: Duration,
 }
 
 /// The module that a release was compiled for.
@@ -163,7 +166,7 @@ pub enum Promise {
     /// The controller has said that the policy is effective before the route was opened.
     #[serde(rename = "P2 acknowledged")]
     Acknowledged,
-    /// A refusal was seen through every proxy.
+    /// A refusal was seen at every address of its Gateways (a probe).
     #[serde(rename = "P3 observed")]
     Observed,
 }
@@ -186,6 +189,8 @@ pub struct PolicyStatement {
     pub binding: Binding,
     /// Rules that it covers, by name.
     pub rules: Vec<String>,
+    /// The same rules where they stand: route objects, and indices in their `spec.rules`.
+    pub places: Vec<(ObjectKey, usize)>,
     /// Kind.
     pub kind: PolicyKind,
     /// The field of the intent.
@@ -220,6 +225,7 @@ impl Release {
             requires: Vec::new(),
             policies: Vec::new(),
             report: Report::default(),
+            in_force_after: Duration::ZERO,
         }
     }
 

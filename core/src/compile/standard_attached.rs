@@ -6,8 +6,9 @@ use super::{
     Phase, Role,
     compilation::Compilation,
     draft,
-    policies::{Agreement, Enforced},
+    policies::Enforced,
     routes::RouteDraft,
+    shared_policies::Agreement,
     standard::{self, BACKEND_TLS_POLICY, GATEWAY},
 };
 use crate::{

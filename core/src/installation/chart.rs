@@ -126,6 +126,9 @@ pub struct Chart {
     pub values: Vec<ChartValue>,
     /// Where its definitions are.
     pub definitions: Definitions,
+    /// Paths of the values that are labels of the pods that carry requests, where they are the chart's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pod_labels: Vec<&'static str>,
 }
 
 impl Chart {
@@ -139,6 +142,7 @@ impl Chart {
             version: version.to_owned(),
             values: Vec::new(),
             definitions: Definitions::None,
+            pod_labels: Vec::new(),
         }
     }
 
@@ -160,6 +164,13 @@ impl Chart {
     #[must_use]
     pub const fn with_definitions(mut self, definitions: Definitions) -> Self {
         self.definitions = definitions;
+        self
+    }
+
+    /// With the values, among those of [`with_values`](Self::with_values), that are labels of the pods that carry requests.
+    #[must_use]
+    pub fn with_pod_labels(mut self, paths: impl IntoIterator<Item = &'static str>) -> Self {
+        self.pod_labels.extend(paths);
         self
     }
 

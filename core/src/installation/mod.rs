@@ -6,10 +6,11 @@
 mod chart;
 mod check;
 mod definitions;
+mod needs;
 mod requirements;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ pub use self::{
     chart::{Chart, ChartSource, ChartValue, Definitions, Known, ValueKind},
     check::{Check, Test},
     definitions::{DefinitionChange, GATEWAY_API_GROUP, GatewayApiInstalled, compare_definition},
+    needs::{Contradiction, Needs, Standing, United, unite},
     requirements::{Unmet, fold_requirement, unmet},
     values::{ValueError, dropped_values, get_value, merge_values, set_value},
 };
@@ -194,10 +196,42 @@ impl Installation {
         self.charts.iter().map(|chart| chart.namespace.as_str()).collect()
     }
 
+    /// Labels the pods that carry requests, for platforms whose network policies admit only such pods.
+    ///
+    /// # Errors
+    /// The pods are made for each Gateway, and not by a chart.
+    pub fn label_pods(&mut self, labels: &BTreeMap<String, String>) -> Result<(), NotInstallable> {
+        let mut labelled = labels.is_empty();
+        for chart in &mut self.charts {
+            let own = chart.values.iter_mut().filter(|value| chart.pod_labels.contains(&value.path));
+            for value in own {
+                value.value = Some(serde_json::json!(labels));
+                labelled = true;
+            }
+        }
+        if labelled {
+            return Ok(());
+        }
+        Err(NotInstallable::new(
+            "the pods that carry requests are made for each Gateway and take their labels from it, so no chart has them",
+            "write the labels into the data plane, for each of its `visibilities` that needs them: `labels: { KEY: VALUE }`",
+        ))
+    }
+
     /// The chart whose values a values file without a name means: the last one, since those before it only prepare.
     pub fn main_chart(&self) -> Option<&Chart> {
         self.charts.last()
     }
+}
+
+/// Whether a version is written in full, and does not stand for a line.
+fn is_patch_release(version: &ModuleVersion) -> bool {
+    version.as_str().split(['-', '+']).next().is_some_and(|numbers| numbers.split('.').count() >= 3)
+}
+
+/// Whether an installed version is what is asked for: a line (`2.4`) is any patch release of it.
+pub fn satisfies(installed: &ModuleVersion, wanted: &ModuleVersion) -> bool {
+    if is_patch_release(wanted) { installed == wanted } else { installed.line() == wanted.line() }
 }
 
 /// The patch release to install for a version: itself when it is a patch release, else the newest that is known of its line.
@@ -205,7 +239,7 @@ impl Installation {
 /// # Errors
 /// A line without a known patch release.
 pub fn patch_release(version: &ModuleVersion, known: &[&str]) -> Result<String, NotInstallable> {
-    if version.as_str().split(['-', '+']).next().is_some_and(|numbers| numbers.split('.').count() >= 3) {
+    if is_patch_release(version) {
         return Ok(version.as_str().to_owned());
     }
     let found = known
@@ -230,5 +264,8 @@ mod tests {
         assert_eq!(patch_release(&version("2.4.1"), &["2.4.3"]), Ok("2.4.1".to_owned()));
         assert_eq!(patch_release(&version("2.4.0-rc.1"), &[]), Ok("2.4.0-rc.1".to_owned()));
         assert!(patch_release(&version("2.5"), &["2.4.3"]).is_err());
+        for (wanted, same) in [("2.4", true), ("2.4.3", true), ("2.4.2", false), ("2.5", false)] {
+            assert_eq!(satisfies(&version("2.4.3"), &version(wanted)), same, "{wanted}");
+        }
     }
 }

@@ -33,18 +33,18 @@ fn path<'a>(chart: &Chart, requirement: &'a Requirement) -> Option<(&'a str, boo
 }
 
 /// Requirements write values as texts: JSON where it is JSON, else the text itself.
-fn value(requirement: &Requirement) -> Value {
+pub(super) fn value(requirement: &Requirement) -> Value {
     serde_json::from_str(&requirement.value).unwrap_or_else(|_| Value::String(requirement.value.clone()))
 }
 
 /// Some charts want `true` as a text, and requirements do not tell: the same text is the same value.
-fn same_value(left: &Value, right: &Value) -> bool {
+pub(super) fn same_value(left: &Value, right: &Value) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     left == right || text(left) == text(right)
 }
 
 /// An item with the same `name` is the same item.
-fn same_item(left: &Value, right: &Value) -> bool {
+pub(super) fn same_item(left: &Value, right: &Value) -> bool {
     left == right || (left["name"].is_string() && left["name"] == right["name"])
 }
 

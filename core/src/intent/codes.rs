@@ -65,6 +65,8 @@ codes! {
     TLS_REFUSED = "GWM0221", "A listener of this protocol has no TLS.";
     CERTIFICATES_MISSING = "GWM0222", "TLS that ends at the Gateway needs certificates.";
     LISTENER_CONFLICT = "GWM0223", "Two listeners of a Gateway cannot stand side by side.";
+    // Meaning: the gateway.
+    MANAGED_CLASS = "GWM0225", "The controller is to install a gateway that only its class names.";
     // Meaning: fields.
     FIELD_NOT_FOR_TYPE = "GWM0230", "A field or policy has no meaning for this type of endpoint or listener.";
     TIMEOUT_ORDER = "GWM0231", "The time-out of one try is longer than that of the whole request.";

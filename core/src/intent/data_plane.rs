@@ -39,6 +39,9 @@ pub struct DataPlaneSpec {
     /// What the controller does about changes that somebody makes by hand to what it has written.
     #[serde(default, skip_serializing_if = "Drift::is_default")]
     pub drift: Drift,
+    /// Whether the controller looks at security policies by requests.
+    #[serde(default, skip_serializing_if = "Probe::is_default")]
+    pub probe: Probe,
     /// Differences that the platform accepts for all endpoints, by name (see `gwm compare`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -65,6 +68,24 @@ impl Drift {
     }
 }
 
+/// Whether the controller looks at security policies by requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Probe {
+    /// It sends none.
+    #[default]
+    Never,
+    /// After an apply and at each resync, it sends requests without credentials to the protected routes, at the addresses that
+    /// the status of their Gateways publishes, and expects to be refused; see the condition `Observed`.
+    Refusals,
+}
+
+impl Probe {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which gateway implementation serves a plane.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,12 +96,33 @@ pub struct GatewaySelection {
     /// Version of the gateway's controller, for example `2.4` or `2.4.3`. Absent: what is discovered, or the module's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Token>,
+    /// Who installs the gateway.
+    #[serde(default, skip_serializing_if = "Install::is_default")]
+    pub install: Install,
     /// An existing GatewayClass. Absent: the class that the module's controller owns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<DnsSubdomain>,
     /// Parameters of the module, checked by the module's own schema (`gwm modules NAME`).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
+}
+
+/// Who installs the gateway of a plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Install {
+    /// Somebody else: `gwm install`, a platform, a cloud.
+    #[default]
+    External,
+    /// The controller: it installs the gateway where it is not there, upgrades it to `version`, and sets the values that policies
+    /// need. The command line installs nothing for it.
+    Managed,
+}
+
+impl Install {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl GatewaySelection {

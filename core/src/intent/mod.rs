@@ -20,7 +20,8 @@ pub use component::{
 };
 pub use data_plane::{
     Address, ClusterReference, DataPlaneSpec, Drift, Exposure, GatewayReference, GatewaySelection, HostnameStyle,
-    Listener, ListenerProtocol, ListenerTls, PlanePolicies, ReferenceAllowance, SecretReference, TlsMode, Visibility,
+    Install, Listener, ListenerProtocol, ListenerTls, PlanePolicies, Probe, ReferenceAllowance, SecretReference,
+    TlsMode, Visibility,
 };
 pub(crate) use document::covers;
 pub use document::{Component, DataPlane, Document, DocumentId, FieldRef, Intent, Metadata, SourceMap};

@@ -9,7 +9,7 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// `Resolved`, `Accepted`, `Programmed` or `Ready`; of a DataPlane also `Degraded`, `SwitchAvailable`,
-    /// `Discovered` and `Drifted`.
+    /// `Discovered`, `Drifted`, `Observed`, `VerdictsChanged` and `Installed`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
     pub kind: String,
@@ -41,6 +41,10 @@ pub struct ChosenModule {
     pub class: String,
     /// Why this one.
     pub reason: String,
+    /// What its version and capabilities were judged by, and where each was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub evidence: Vec<String>,
 }
 
 /// Number of leaves of the intent by what became of them.
@@ -90,7 +94,7 @@ pub struct DataPlaneStatus {
     pub observed_generation: i64,
     /// `Resolved`, `Accepted`, `Programmed` and `Ready`; `Degraded` (the chosen class is gone or not accepted) and
     /// `SwitchAvailable` (another gateway is installed, and nothing moves by itself); `Discovered` (all of it could be read);
-    /// `Drifted` (somebody has changed by hand what was applied).
+    /// `Drifted` (somebody has changed by hand what was applied); `Observed` (a probe was refused where it must be).
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
     /// The module that serves the plane.

@@ -19,7 +19,8 @@ pub struct Contract {
 impl Contract {
     /// `metadata`, `declared`, `parameters_schema`, `provision`, `map`, `assemble`, `discover`.
     pub const V1_0: Self = Self::new(1, 0);
-    /// Adds `claimed`, `installation`, `other_uses`, `controller_images`, `closed_routes_name_backends` and `path_expressions`.
+    /// Adds `claimed`, `installation`, `other_uses`, `controller_images`, `closed_backends`,
+    /// `in_force_after` and `path_expressions`.
     pub const V1_1: Self = Self::new(1, 1);
     /// What this core has.
     pub const CURRENT: Self = Self::V1_1;

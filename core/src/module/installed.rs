@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ClusterReader, Fact, ModuleVersion, ReadError};
+use super::{ClusterReader, Fact, ReadError};
 use crate::{
     capability::{Capabilities, CapabilityName, Evidence, Granularity},
     channel::Channel,
@@ -19,7 +19,6 @@ use crate::{
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 const GATEWAY_CLASS: GroupVersionKind = GroupVersionKind::of(GATEWAY_API, "v1", "GatewayClass");
 const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-const DEPLOYMENT: GroupVersionKind = GroupVersionKind::of("apps", "v1", "Deployment");
 
 /// Something that the credentials may not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -291,155 +290,14 @@ impl Installed {
     }
 }
 
-/// Version of a controller, by the image of its Deployment, else by the chart's label `app.kubernetes.io/version`. `images` are
-/// the ends of image names, for example `cilium/operator-generic`; the namespace of the default installation is looked at first.
-///
-/// # Errors
-/// The cluster does not answer; what may not be read is a missing fact and no error.
-pub async fn controller_version(
-    images: &[&str],
-    namespace: &str,
-    cluster: &dyn ClusterReader,
-) -> Result<Fact<ModuleVersion>, ReadError> {
-    if images.is_empty() {
-        let source = "the module knows no Deployment of its controller".to_owned();
-        return Ok(Fact { value: None, source });
-    }
-    let mut forbidden = None;
-    for place in [Some(namespace), None] {
-        match cluster.list(&DEPLOYMENT, place).await {
-            Ok(deployments) => {
-                let found: BTreeMap<String, Result<ModuleVersion, String>> =
-                    deployments.iter().filter_map(|deployment| version_of(deployment, images)).collect();
-                if !found.is_empty() {
-                    return Ok(one_version(&found));
-                }
-                if place.is_none() {
-                    forbidden = None;
-                }
-            }
-            Err(error @ ReadError::Forbidden { .. }) => forbidden = Some(error.to_string()),
-            Err(error) => return Err(error),
-        }
-    }
-    let source = forbidden.map_or_else(
-        || format!("no Deployment has an image {}", images.join(" or ")),
-        |error| format!("{error} (missing right: list deployments.apps)"),
-    );
-    Ok(Fact { value: None, source })
-}
-
-fn version_of(deployment: &Value, images: &[&str]) -> Option<(String, Result<ModuleVersion, String>)> {
-    let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
-    let image = containers.iter().filter_map(|container| container["image"].as_str()).find(|image| {
-        let (name, _) = name_and_tag(image);
-        images.iter().any(|wanted| name == *wanted || name.ends_with(&format!("/{wanted}")))
-    })?;
-    let metadata = &deployment["metadata"];
-    let part = |field: &str| metadata[field].as_str().unwrap_or_default();
-    let place = format!("image {image} of Deployment {}/{}", part("namespace"), part("name"));
-    let label = metadata["labels"]["app.kubernetes.io/version"].as_str();
-    let texts = [name_and_tag(image).1, label];
-    let version = texts.into_iter().flatten().find_map(|text| ModuleVersion::new(text).ok());
-    Some((
-        place,
-        version.ok_or_else(|| "neither its tag nor the label app.kubernetes.io/version is a version".to_owned()),
-    ))
-}
-
-/// Name and tag of an image, without its digest.
-fn name_and_tag(image: &str) -> (&str, Option<&str>) {
-    let image = image.split('@').next().unwrap_or_default();
-    match image.rsplit_once(':') {
-        // A colon before a slash is that of a port.
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (image, None),
-    }
-}
-
-fn one_version(found: &BTreeMap<String, Result<ModuleVersion, String>>) -> Fact<ModuleVersion> {
-    let versions: Vec<&ModuleVersion> = found.values().filter_map(|version| version.as_ref().ok()).collect();
-    let places = found.keys().cloned().collect::<Vec<_>>().join("; ");
-    match versions.as_slice() {
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => {
-            Fact { value: Some((*first).clone()), source: places }
-        }
-        [] => {
-            let why = found.values().find_map(|version| version.as_ref().err()).cloned().unwrap_or_default();
-            Fact { value: None, source: format!("{places}: {why}") }
-        }
-        // While an upgrade is under way, or with several installations: none of them is the version.
-        _ => Fact { value: None, source: format!("several versions run: {places}; name one in gateway.version") },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
     use serde_json::json;
 
-    use super::*;
-
-    /// A cluster of objects by kind, with kinds that may not be read.
-    #[derive(Default)]
-    struct Held {
-        objects: BTreeMap<&'static str, Vec<Value>>,
-        forbidden: Vec<&'static str>,
-    }
-
-    #[async_trait]
-    impl ClusterReader for Held {
-        async fn get(&self, kind: &GroupVersionKind, _: Option<&str>, name: &str) -> Result<Option<Value>, ReadError> {
-            Ok(self.list(kind, None).await?.into_iter().find(|object| object["metadata"]["name"] == name))
-        }
-
-        async fn list(&self, kind: &GroupVersionKind, namespace: Option<&str>) -> Result<Vec<Value>, ReadError> {
-            if self.forbidden.contains(&kind.kind.as_ref()) {
-                return Err(ReadError::Forbidden { what: format!("all of {kind}") });
-            }
-            let all = self.objects.get(kind.kind.as_ref()).cloned().unwrap_or_default();
-            let here = |object: &Value| namespace.is_none_or(|namespace| object["metadata"]["namespace"] == namespace);
-            Ok(all.into_iter().filter(here).collect())
-        }
-    }
-
-    fn ready<T>(future: impl Future<Output = T>) -> T {
-        let mut future = std::pin::pin!(future);
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(value) => value,
-            std::task::Poll::Pending => panic!("a reader in memory does not wait"),
-        }
-    }
-
-    fn deployment(namespace: &str, image: &str, label: &str) -> Value {
-        json!({
-            "metadata": {"name": "x", "namespace": namespace, "labels": {"app.kubernetes.io/version": label}},
-            "spec": {"template": {"spec": {"containers": [{"image": "envoy:v9"}, {"image": image}]}}},
-        })
-    }
-
-    #[test]
-    fn a_version_is_that_of_the_image_then_of_the_label() {
-        let version = |deployments: Vec<Value>, forbidden: Vec<&'static str>| {
-            let held = Held { objects: BTreeMap::from([("Deployment", deployments)]), forbidden };
-            ready(controller_version(&["cilium/operator-generic", "pilot"], "istio-system", &held)).expect("answers")
-        };
-        for (image, label, wanted) in [
-            ("quay.io/cilium/operator-generic:v1.20.0@sha256:00", "", Some("1.20.0")),
-            ("registry:5000/istio/pilot:1.30.3-distroless", "", Some("1.30.3-distroless")),
-            ("registry:5000/istio/pilot@sha256:00", "1.31.0", Some("1.31.0")),
-            ("registry:5000/istio/pilot:latest", "none", None),
-            ("other/operator-generic:v1.20.0", "", None),
-        ] {
-            let fact = version(vec![deployment("elsewhere", image, label)], Vec::new());
-            assert_eq!(fact.value.as_ref().map(ModuleVersion::as_str), wanted, "{}", fact.source);
-        }
-        let two = vec![deployment("a", "pilot:1.30.0", ""), deployment("b", "pilot:1.31.0", "")];
-        assert!(version(two, Vec::new()).source.contains("several"));
-        let fact = version(Vec::new(), vec!["Deployment"]);
-        assert!(fact.value.is_none() && fact.source.contains("list deployments.apps"), "{}", fact.source);
-    }
+    use super::{
+        super::held::{Held, ready},
+        *,
+    };
 
     #[test]
     fn what_may_not_be_read_is_said_and_is_no_empty_list() {

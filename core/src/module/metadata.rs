@@ -98,7 +98,8 @@ pub struct Metadata {
     pub default_class: Option<&'static str>,
     /// Namespace in which the gateway is installed by default, and where Gateways go when a plane names none.
     pub default_namespace: &'static str,
-    /// Minor lines with a capability table, oldest first, for example `["2.3", "2.4"]`.
+    /// Minor lines with a capability table, oldest first, for example `["2.3", "2.4"]`; a patch release too where its table is
+    /// another than that of its line.
     pub versions: &'static [&'static str],
     /// Version that is assumed when nothing names one.
     pub default_version: &'static str,
@@ -110,7 +111,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// The line whose table stands for a version that has none of its own, with the reason in words; `None` for a line with a table. An
-    /// unknown patch release of a known line has the table of its line.
+    /// unknown patch release of a known line has the table of its line, or of the newest listed patch release before it.
     pub fn nearest_line(&self, version: &ModuleVersion) -> Option<(&'static str, String)> {
         let lines = || self.versions.iter().filter_map(|line| Some((*line, ModuleVersion::new(line).ok()?.line())));
         if lines().any(|(_, line)| line == version.line()) {
@@ -150,6 +151,26 @@ pub enum PathExpressions {
     Part,
     /// A part of the path is enough, and the gateway takes no anchors: an approximation.
     PartWithoutAnchors,
+}
+
+/// How a closed route names its backends where it waits for a policy of one (`BackendTLSPolicy`, GEP-1897): some gateways look at
+/// such a policy only where a route names its backend, and would never acknowledge it while the route is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClosedBackends {
+    /// Not at all: the gateway acknowledges the policy of a backend that no route names.
+    #[default]
+    Unnamed,
+    /// With weight 0 beside a backend that does not exist. Only for gateways that were seen to send nothing to weight 0 there.
+    WithoutWeight,
+    /// Alone, behind a filter of this kind that does not exist, which by Gateway API must not be skipped: what it would have seen
+    /// gets an error (`HTTPRouteFilter.extensionRef`, `GRPCRouteFilter.extensionRef`). Only for gateways that were seen to keep that.
+    BehindMissingFilter {
+        /// API group of the filter.
+        group: &'static str,
+        /// Its kind.
+        kind: &'static str,
+    },
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 
 mod context;
 mod contract;
+mod controllers;
+mod differences;
+#[cfg(test)]
+mod held;
 mod installed;
 mod mapping;
 mod metadata;
@@ -10,20 +14,21 @@ mod reader;
 mod registry;
 mod target;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use self::{
     context::Context,
     contract::Contract,
-    installed::{
-        ClassesRead, GATEWAY_API, Installed, InstalledClass, InstalledDefinitions, Unread, controller_version,
-    },
+    controllers::{HelmRelease, controller_release, controller_version},
+    installed::{ClassesRead, GATEWAY_API, Installed, InstalledClass, InstalledDefinitions, Unread},
     mapping::{
         Acknowledgement, Citation, Contribution, ContributionValue, DerivedSecret, Difference, Enforcement,
         FieldOutcome, Fragment, GatewayEdit, Mapping, ObjectHandle, Provisioned, Refusal, Refusals, Requirement,
         RouteEdit, SecretTransform, SharedKey, Verdict,
     },
-    metadata::{Maturity, Metadata, ModuleVersion, OtherUses, PathExpressions},
+    metadata::{ClosedBackends, Maturity, Metadata, ModuleVersion, OtherUses, PathExpressions},
     proxy::{ParameterObjects, Resources, ServiceType, parameters_field, read_parameters, refuse_existing},
     reader::{ClusterReader, Discovery, Fact, ReadError},
     registry::{AdapterRegistration, Registry, RegistryError},
@@ -69,12 +74,15 @@ pub trait GatewayModule: Send + Sync {
         &[]
     }
 
-    /// Whether a closed route names its backends too, with weight 0: for gateways that look at a policy of a backend
-    /// (`BackendTLSPolicy`, GEP-1897) only where a route names that backend, and would never acknowledge it while the route
-    /// is closed. Only for gateways that were seen to send nothing to weight 0 beside a backend that does not exist. The
-    /// default names none.
-    fn closed_routes_name_backends(&self) -> bool {
-        false
+    /// How a closed route names the backends for whose policies it waits. The default names none.
+    fn closed_backends(&self) -> ClosedBackends {
+        ClosedBackends::Unnamed
+    }
+
+    /// How long after its status says so a policy may not be in force in all proxies yet, as requests have shown; apply opens no route
+    /// before. The default: it is in force when its status says so.
+    fn in_force_after(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// How the gateway holds a regular expression to a path. The default: to the whole path.

@@ -22,8 +22,8 @@ pub(crate) fn is_closed(live: &Value) -> bool {
     live["metadata"]["annotations"].get(ANNOTATION_CLOSED).is_some()
 }
 
-/// Whether the live route names all backends that the closed form names with weight 0. Their policies are acknowledged only
-/// where a route names them, so a route that does not must be closed first.
+/// Whether the live route names all backends that exist and that the closed form names. Their policies are acknowledged only where
+/// a route names them, so a route that does not must be closed first.
 pub(crate) fn names_backends(closed: &Object, live: &Value) -> bool {
     let backends = |route: &Value| -> Vec<Value> {
         let rules = route["spec"]["rules"].as_array().into_iter().flatten();
@@ -34,7 +34,7 @@ pub(crate) fn names_backends(closed: &Object, live: &Value) -> bool {
     let named = backends(live);
     backends(&closed.to_value())
         .iter()
-        .filter(|backend| backend["weight"] == 0)
+        .filter(|backend| backend["name"] != CLOSED_BACKEND)
         .all(|backend| named.iter().any(|other| same(backend, other)))
 }
 

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::set::{Identity, ParentState, SetIdentity};
-use crate::object::ObjectKey;
+use super::{
+    managed::managers,
+    set::{Identity, LABEL_PART_OF, ParentState, SetIdentity},
+    step::Owner,
+};
+use crate::object::{Object, ObjectKey};
 
 /// An object as it is in the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,4 +96,68 @@ impl LiveState {
             class: LiveClass::Unread,
         }
     }
+
+    /// The live object, unless it goes with a former set first, or is going already.
+    pub(super) fn staying(&self, identity: &Identity) -> Option<&LiveObject> {
+        let found = self.objects.get(identity)?;
+        let set = label(&found.value);
+        let goes = self.former.iter().any(|(parent, _)| Some(parent.set.id().as_str()) == set)
+            || !found.value["metadata"]["deletionTimestamp"].is_null();
+        (!goes).then_some(found)
+    }
+
+    /// Who has a live object, if it is not the set.
+    pub(super) fn foreign_owner(&self, value: &Value, set: &SetIdentity) -> Option<Owner> {
+        let own = set.id();
+        match label(value) {
+            Some(id) if id == own => None,
+            Some(id) => Some(Owner::Set { id: id.to_owned(), set: self.known_sets.get(id).cloned() }),
+            None => {
+                let manager = set.field_manager();
+                let all = managers(value);
+                // Somebody has only removed the label.
+                if all.iter().any(|entry| entry.apply && entry.manager == manager) {
+                    return None;
+                }
+                let mut names: Vec<String> = value["metadata"]["ownerReferences"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|owner| {
+                        format!("{} {}", owner["kind"].as_str().unwrap_or("?"), owner["name"].as_str().unwrap_or("?"))
+                    })
+                    .collect();
+                names.extend(all.into_iter().filter(|entry| entry.subresource.is_empty()).map(|entry| entry.manager));
+                names.dedup();
+                Some(Owner::Manager { names })
+            }
+        }
+    }
+
+    /// The other planes that need a shared object.
+    pub(super) fn other_references(&self, identity: &Identity) -> Vec<String> {
+        let own = self.set.id();
+        let references =
+            self.shared_parent.as_ref().and_then(|parent| parent.record.references.get(&identity.to_string()));
+        references
+            .into_iter()
+            .flatten()
+            .filter(|id| **id != own)
+            .map(|id| self.known_sets.get(id).map_or_else(|| format!("ApplySet {id}"), ToString::to_string))
+            .collect()
+    }
+}
+
+/// The set that an object says it is a member of.
+pub(super) fn label(value: &Value) -> Option<&str> {
+    value["metadata"]["labels"][LABEL_PART_OF].as_str()
+}
+
+/// A text of the metadata.
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
+    value["metadata"][name].as_str().map(ToOwned::to_owned)
+}
+
+pub(super) fn key_of(value: &Value) -> Option<ObjectKey> {
+    Object::try_from(value.clone()).ok().map(|object| object.key())
 }

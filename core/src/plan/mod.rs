@@ -3,13 +3,16 @@
 mod closing;
 mod compare;
 mod contribution;
+mod deletions;
 mod diff;
 mod drift;
 mod error;
 mod live;
 mod managed;
+mod options;
 mod planner;
 mod quantity;
+mod secrets;
 mod set;
 mod step;
 #[cfg(test)]
@@ -24,7 +27,8 @@ pub use self::{
     error::PlanError,
     live::{LiveClass, LiveObject, LiveState, SourceSecret},
     managed::{FieldSet, FieldStep, ManagedBy, managers},
-    planner::{PlanOptions, Wanted, plan, plan_delete, seems_to_differ, wanted},
+    options::PlanOptions,
+    planner::{Wanted, plan, plan_delete, seems_to_differ, wanted},
     set::{
         ANNOTATION_CLOSED, ANNOTATION_GROUP_KINDS, ANNOTATION_NAMESPACES, ANNOTATION_PROTECTED_BY, ANNOTATION_RELEASE,
         ANNOTATION_SENT, ANNOTATION_SOURCE, ANNOTATION_TOOLING, DATA_RECORD, Identity, LABEL_DATA_PLANE, LABEL_ID,

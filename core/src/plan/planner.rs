@@ -1,6 +1,9 @@
 //! From a release and what is live to a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -8,70 +11,23 @@ use super::{
     closing,
     compare::{self, FieldChange, canonical, compare, sent_mark},
     contribution::{self, ContributionAction, ContributionRecord, ContributionStep},
+    deletions::deletions,
     diff::{is_secret, redacted, yaml_diff},
     drift,
     error::PlanError,
-    live::{LiveClass, LiveObject, LiveState},
-    managed::managers,
+    live::{LiveClass, LiveObject, LiveState, key_of, label, text},
+    options::PlanOptions,
+    secrets::plan_secrets,
     set::{
-        ANNOTATION_CLOSED, ANNOTATION_PROTECTED_BY, ANNOTATION_SENT, ANNOTATION_SOURCE, Identity, LABEL_PART_OF,
-        ParentState, Selection, SetIdentity, phase_from_name,
+        ANNOTATION_CLOSED, ANNOTATION_PROTECTED_BY, ANNOTATION_SENT, Identity, LABEL_PART_OF, ParentState, Selection,
+        SetIdentity,
     },
-    step::{Action, FormerSet, GateStep, Membership, Opening, Owner, Plan, SecretAction, SecretStep, Step},
+    step::{Action, FormerSet, GateStep, Membership, Opening, Owner, Plan, Step},
 };
 use crate::{
-    compile::{Gate, Phase, Release, ReleaseObject, Role},
-    module::{DerivedSecret, SecretTransform},
-    names,
-    object::{GroupVersionKind, Object, ObjectKey},
+    compile::{Gate, Release, ReleaseObject, Role},
+    object::Object,
 };
-
-const SECRET: GroupVersionKind = GroupVersionKind::of("", "v1", "Secret");
-
-/// What a plan may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each is a permission of its own")]
-pub struct PlanOptions {
-    /// Take over objects and fields of others.
-    pub adopt: bool,
-    /// Take back fields of objects of our own set that somebody has changed. Objects of others stay theirs.
-    pub repair: bool,
-    /// Allow that another module or class replaces the one that was applied last, with an outage in between.
-    pub allow_outage: bool,
-    /// Delete nothing and withdraw nothing: what the release does not show stays as it is.
-    pub keep: bool,
-}
-
-impl PlanOptions {
-    /// Take over objects and fields of others.
-    #[must_use]
-    pub const fn with_adopt(mut self, adopt: bool) -> Self {
-        self.adopt = adopt;
-        self
-    }
-
-    /// Take back fields of objects of our own set that somebody has changed.
-    #[must_use]
-    pub const fn with_repair(mut self, repair: bool) -> Self {
-        self.repair = repair;
-        self
-    }
-
-    /// Allow an outage when the module or class changes.
-    #[must_use]
-    pub const fn with_allow_outage(mut self, allow_outage: bool) -> Self {
-        self.allow_outage = allow_outage;
-        self
-    }
-
-    /// Delete nothing and withdraw nothing.
-    #[must_use]
-    pub const fn with_keep(mut self, keep: bool) -> Self {
-        self.keep = keep;
-        self
-    }
-}
 
 /// An object with everything that an apply adds to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +101,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         if wanted.membership == Membership::Shared {
             references.insert(identity.to_string());
         }
-        let found = live_for(&identity, live);
+        let found = live.staying(&identity);
         let action = decide(&wanted, found, &identity, live, options);
         actions.insert(identity, (found.is_some(), !matches!(action, Action::Unchanged)));
         steps.push(Step {
@@ -164,7 +120,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         });
     }
     for step in &mut steps {
-        let live = live_for(&Identity::from(&step.key), live).map(|live| &live.value);
+        let live = live.staying(&Identity::from(&step.key)).map(|live| &live.value);
         if let Some(gate) = &mut step.gate {
             gate.opening = opening(&step.action, live, gate, &actions);
         }
@@ -205,6 +161,7 @@ pub fn plan(release: &Release, live: &LiveState, options: PlanOptions) -> Result
         drift,
         record: None,
         adopt: options.adopt || options.repair,
+        in_force_after: release.in_force_after,
         versions: versions(live),
         references,
     };
@@ -232,6 +189,7 @@ pub fn plan_delete(live: &LiveState) -> Plan {
             .as_ref()
             .map(|parent| format!("ConfigMap {}/{} goes", parent.set.namespace, parent.set.name)),
         adopt: false,
+        in_force_after: Duration::ZERO,
         versions: versions(live),
         references: BTreeSet::new(),
         contribution_records: Vec::new(),
@@ -314,23 +272,6 @@ fn check_selection(wanted: &Selection, live: &LiveState, options: PlanOptions) -
     }
 }
 
-/// The live object, unless it goes with a former set first, or is going already.
-fn live_for<'a>(identity: &Identity, live: &'a LiveState) -> Option<&'a LiveObject> {
-    let found = live.objects.get(identity)?;
-    let set = label(&found.value);
-    let goes = live.former.iter().any(|(parent, _)| Some(parent.set.id().as_str()) == set)
-        || !found.value["metadata"]["deletionTimestamp"].is_null();
-    (!goes).then_some(found)
-}
-
-fn label(value: &Value) -> Option<&str> {
-    value["metadata"]["labels"][LABEL_PART_OF].as_str()
-}
-
-fn text(value: &Value, name: &str) -> Option<String> {
-    value["metadata"][name].as_str().map(ToOwned::to_owned)
-}
-
 fn decide(
     wanted: &Wanted,
     found: Option<&LiveObject>,
@@ -341,7 +282,7 @@ fn decide(
     let Some(found) = found else { return Action::Create };
     let set = if wanted.membership == Membership::Shared { &live.shared } else { &live.set };
     let manager = set.field_manager();
-    if let Some(owner) = foreign_owner(&found.value, set, live) {
+    if let Some(owner) = live.foreign_owner(&found.value, set) {
         if !options.adopt {
             return Action::Conflict { with: owner };
         }
@@ -353,52 +294,13 @@ fn decide(
         return Action::Unchanged;
     }
     if wanted.membership == Membership::Shared {
-        let others = other_references(identity, live);
+        let others = live.other_references(identity);
         if !others.is_empty() {
             return Action::Conflict { with: Owner::Planes { sets: others } };
         }
     }
     let (changes, diff) = difference(&wanted.object, found, &manager);
     Action::Update { changes, diff }
-}
-
-/// Who has a live object, if it is not the set.
-fn foreign_owner(value: &Value, set: &SetIdentity, live: &LiveState) -> Option<Owner> {
-    let own = set.id();
-    match label(value) {
-        Some(id) if id == own => None,
-        Some(id) => Some(Owner::Set { id: id.to_owned(), set: live.known_sets.get(id).cloned() }),
-        None => {
-            let manager = set.field_manager();
-            let all = managers(value);
-            // Somebody has only removed the label.
-            if all.iter().any(|entry| entry.apply && entry.manager == manager) {
-                return None;
-            }
-            let mut names: Vec<String> = value["metadata"]["ownerReferences"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|owner| {
-                    format!("{} {}", owner["kind"].as_str().unwrap_or("?"), owner["name"].as_str().unwrap_or("?"))
-                })
-                .collect();
-            names.extend(all.into_iter().filter(|entry| entry.subresource.is_empty()).map(|entry| entry.manager));
-            names.dedup();
-            Some(Owner::Manager { names })
-        }
-    }
-}
-
-fn other_references(identity: &Identity, live: &LiveState) -> Vec<String> {
-    let own = live.set.id();
-    let references = live.shared_parent.as_ref().and_then(|parent| parent.record.references.get(&identity.to_string()));
-    references
-        .into_iter()
-        .flatten()
-        .filter(|id| **id != own)
-        .map(|id| live.known_sets.get(id).map_or_else(|| format!("ApplySet {id}"), ToString::to_string))
-        .collect()
 }
 
 /// Whether a dry run has changed nothing: the server would not even write.
@@ -480,154 +382,6 @@ fn opening(
     }
     let changes = new.iter().any(|policy| state(policy).is_none_or(|(_, changes)| changes));
     if changes || !matches!(action, Action::Unchanged) { Opening::PolicyThenRoute } else { Opening::Steady }
-}
-
-fn plan_secrets(
-    derived: &[DerivedSecret],
-    live: &LiveState,
-    options: PlanOptions,
-    identities: &mut BTreeSet<Identity>,
-) -> Result<Vec<SecretStep>, PlanError> {
-    let mut steps = Vec::new();
-    for secret in derived {
-        let mut object = Object::new(&SECRET, Some(&secret.namespace), &secret.name);
-        let key = object.key();
-        let identity = Identity::from(&key);
-        if !identities.insert(identity.clone()) {
-            return Err(PlanError::Twice { object: Box::new(key) });
-        }
-        for (name, value) in &secret.labels {
-            object.set_label(name, value);
-        }
-        object.set_label(LABEL_PART_OF, &live.set.id());
-        if let Some(kind) = &secret.secret_type {
-            object = object.with_field("type", kind.as_str().into());
-        }
-        let action = secret_action(secret, &mut object, live_for(&identity, live), live, options);
-        steps.push(SecretStep {
-            key,
-            source: secret.source.clone(),
-            transform: secret.transform.clone(),
-            action,
-            object,
-        });
-    }
-    steps.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(steps)
-}
-
-/// Key of the derived Secret.
-pub(crate) const fn transform_key(transform: &SecretTransform) -> &String {
-    match transform {
-        SecretTransform::HtpasswdSha1 { key } | SecretTransform::HtpasswdBcrypt { key } => key,
-    }
-}
-
-fn secret_action(
-    secret: &DerivedSecret,
-    object: &mut Object,
-    found: Option<&LiveObject>,
-    live: &LiveState,
-    options: PlanOptions,
-) -> SecretAction {
-    if let SecretTransform::HtpasswdBcrypt { .. } = secret.transform {
-        return SecretAction::Blocked { reason: "htpasswd with bcrypt cannot be made yet; use SHA-1".to_owned() };
-    }
-    let Some(source) = live.sources.get(&(secret.namespace.clone(), secret.source.clone())) else {
-        let (namespace, name) = (&secret.namespace, &secret.source);
-        return SecretAction::Blocked {
-            reason: format!(
-                "Secret {namespace}/{name} is not there; create it with one key per user, then apply again"
-            ),
-        };
-    };
-    let transform = serde_json::to_string(&secret.transform).unwrap_or_default();
-    object.set_annotation(ANNOTATION_SOURCE, &names::hash(&[&source.uid, &source.resource_version, &transform]));
-    let mark = sent_mark(object, Phase::Policies);
-    object.set_annotation(ANNOTATION_SENT, &mark);
-    let Some(found) = found else { return SecretAction::Create };
-    if let Some(with) = foreign_owner(&found.value, &live.set, live) {
-        return if options.adopt {
-            SecretAction::Update { reason: format!("taken from {with}") }
-        } else {
-            SecretAction::Conflict { with }
-        };
-    }
-    if found.value["metadata"]["annotations"][ANNOTATION_SOURCE].as_str() != object.annotation(ANNOTATION_SOURCE) {
-        return SecretAction::Update { reason: format!("Secret {}/{} has changed", secret.namespace, secret.source) };
-    }
-    let manager = live.set.field_manager();
-    let owns_data = managers(&found.value).into_iter().any(|entry| {
-        let data = entry.fields.field("data");
-        entry.apply
-            && entry.manager == manager
-            && data.is_some_and(|data| data.field(transform_key(&secret.transform)).is_some())
-    });
-    if !owns_data {
-        return SecretAction::Update { reason: "somebody else has changed its data".to_owned() };
-    }
-    let comparison = compare(object, &found.value, &manager);
-    match comparison.changes.first() {
-        Some(change) => SecretAction::Update { reason: format!("{} differs", change.path) },
-        None => SecretAction::Unchanged,
-    }
-}
-
-fn key_of(value: &Value) -> Option<ObjectKey> {
-    Object::try_from(value.clone()).ok().map(|object| object.key())
-}
-
-/// Members that are no longer wanted: routes first, foundations last.
-fn deletions(live: &LiveState, identities: &BTreeSet<Identity>) -> Vec<Step> {
-    let (own, shared) = (live.set.id(), live.shared.id());
-    let mut steps = Vec::new();
-    for (identity, found) in &live.objects {
-        let value = &found.value;
-        if identities.contains(identity) {
-            continue;
-        }
-        let membership = match label(value) {
-            Some(id) if id == own => Membership::Plane,
-            Some(id) if id == shared => Membership::Shared,
-            _ => continue,
-        };
-        let action = if membership == Membership::Shared {
-            let references =
-                live.shared_parent.as_ref().and_then(|parent| parent.record.references.get(&identity.to_string()));
-            if !references.is_some_and(|references| references.contains(&own)) {
-                continue;
-            }
-            let remaining = other_references(identity, live);
-            if remaining.is_empty() { Action::Delete } else { Action::Release { remaining } }
-        } else {
-            Action::Delete
-        };
-        let Some(key) = key_of(value) else { continue };
-        let protected = closing::is_protected(value) && !closing::is_closed(value);
-        steps.push(Step {
-            phase: phase_of(value, &key),
-            key,
-            membership,
-            action,
-            owners: BTreeSet::new(),
-            gate: None,
-            object: protected.then(|| closing::close(value)).flatten(),
-            uid: text(value, "uid"),
-        });
-    }
-    steps.sort_by(|a, b| b.phase.cmp(&a.phase).then_with(|| Identity::from(&a.key).cmp(&Identity::from(&b.key))));
-    steps
-}
-
-fn phase_of(value: &Value, key: &ObjectKey) -> Phase {
-    let mark = value["metadata"]["annotations"][ANNOTATION_SENT].as_str().unwrap_or_default();
-    let by_mark = mark.split_once('/').and_then(|(phase, _)| phase_from_name(phase));
-    by_mark.unwrap_or_else(|| match key.kind.kind.as_ref() {
-        "GatewayClass" | "ReferenceGrant" => Phase::Foundation,
-        "Gateway" => Phase::Gateways,
-        kind if kind.ends_with("Route") => Phase::Routes,
-        _ => Phase::Policies,
-    })
 }
 
 /// Why the parents' records change, although perhaps no object does.

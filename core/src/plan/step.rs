@@ -1,6 +1,6 @@
 //! What a plan consists of.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -153,7 +153,7 @@ pub struct GateStep {
 pub struct Step {
     /// The object.
     pub key: ObjectKey,
-    /// When it is written; deletion is the reverse.
+    /// When it is written; deletion is the reverse, and what other objects name goes last, as a foundation.
     pub phase: Phase,
     /// Which set it is a member of.
     pub membership: Membership,
@@ -293,6 +293,9 @@ pub struct Plan {
     pub record: Option<String>,
     /// Whether fields that others own are taken over; whose objects are, each step says.
     pub adopt: bool,
+    /// How long after its status says so a policy may not be in force in all proxies yet.
+    #[serde(skip)]
+    pub in_force_after: Duration,
     /// Resource versions of the parents that the plan was made for; an apply refuses a plan that has become stale.
     #[serde(skip)]
     pub(crate) versions: (Option<String>, Option<String>),

@@ -171,6 +171,23 @@ fn phases_order_writes_and_the_reverse_orders_deletions() {
 }
 
 #[test]
+fn what_others_name_is_deleted_last() {
+    let mut by_route = route("a");
+    by_route.object.set_annotation("example.com/plugins", "filter,other");
+    let mut named = policy("named", 1);
+    *named.object.pointer_mut("/spec/level").expect("level") = json!({"secretRef": {"name": "b.secret"}});
+    // By kind and name a Secret or a filter would go before the policy.
+    let before = release(vec![by_route, policy("named-not", 1), named, policy("b.secret", 1), policy("filter", 1)]);
+    let live = applied(&before);
+    let after = release(vec![route("a")]);
+    let expected = ["update a", "delete named", "delete named-not", "delete b.secret", "delete filter"];
+    assert_eq!(changed(&planned(&after, &live)), expected);
+    // A route's list of what protects it is ours, and names the policies that are to go first.
+    let live = applied(&release(vec![gated("a", &["p"]), policy("p", 1), gateway(80)]));
+    assert_eq!(changed(&plan_delete(&live)), ["delete a", "delete p", "delete gw"]);
+}
+
+#[test]
 fn defaults_of_the_server_are_no_difference() {
     let release = release(vec![gateway(80), route("a")]);
     let plan = planned(&release, &applied(&release));

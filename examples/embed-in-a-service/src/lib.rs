@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `PUT /components/{team}/{name}` | exposes a component; the body is the `spec` of a `Component` |
 //! | `POST /components/{team}/{name}/plan` | what that would change in the cluster, as data; nothing is written |
+//! | `POST /components/{team}/{name}/adopt` | takes over what somebody else has made and the component needs |
 //! | `GET /components/{team}/{name}` | the component with its conditions and addresses |
 //! | `GET /components/{team}/{name}/events` | its status as it changes (server-sent events) |
 //! | `DELETE /components/{team}/{name}` | takes it away |
@@ -24,7 +25,10 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use gateway_modules::{
     compile_installed,
-    core::cluster::{Cluster, ClusterOptions},
+    core::{
+        cluster::{ApplyOptions, Cluster, ClusterOptions},
+        plan::{Action, PlanOptions, Step},
+    },
 };
 use kube::Client;
 use kube_runtime::{WatchStreamExt, watcher};
@@ -46,6 +50,7 @@ pub fn api(client: Client, cluster: ClusterOptions) -> Router {
     Router::new()
         .route("/components/{namespace}/{name}", put(expose).get(show).delete(withdraw))
         .route("/components/{namespace}/{name}/plan", post(plan))
+        .route("/components/{namespace}/{name}/adopt", post(adopt))
         .route("/components/{namespace}/{name}/events", get(events))
         .with_state(Service { client, cluster })
 }
@@ -88,15 +93,19 @@ async fn withdraw(State(service): State<Service>, names: Names) -> Result<Status
     Ok(StatusCode::ACCEPTED)
 }
 
-/// What the controller would do, for each data plane: compiled for the gateway that is installed, planned against what is live.
+/// What the controller would do for the component, for each data plane: compiled for the gateway that is installed, planned
+/// against what is live.
 async fn plan(State(service): State<Service>, names: Names, Json(spec): Json<Value>) -> Result<Json<Value>, Refusal> {
-    let intent = store::intent_with(&service.client, &key(names), &spec).await?;
+    let key = key(names);
+    let intent = store::intent_with(&service.client, &key, &spec).await?;
     let cluster = Cluster::new(service.client.clone(), service.cluster.clone());
     let registry = gateway_modules::registry()?;
     let mut plans = Vec::new();
     for chosen in compile_installed(&intent, &registry, &cluster, None, |_| true).await? {
         let release = chosen.compiled.compiled.into_release()?;
-        let plan = cluster.plan(&release, Default::default()).await?;
+        let mut plan = cluster.plan(&release, PlanOptions::default()).await?;
+        // A team sees what is its own.
+        plan.steps.retain(|step| step.owners.contains(&key.to_string()));
         plans.push(json!({
             "dataPlane": release.data_plane,
             "module": release.module.name,
@@ -105,6 +114,30 @@ async fn plan(State(service): State<Service>, names: Names, Json(spec): Json<Val
         }));
     }
     Ok(Json(json!({"plans": plans})))
+}
+
+/// Applies the stored intents once with the consent that the controller never gives by itself: objects and fields of others
+/// that the component needs are taken over. Where others of the plane would take something over as well, it is refused.
+async fn adopt(State(service): State<Service>, names: Names) -> Result<Json<Value>, Refusal> {
+    let key = key(names);
+    let stored = store::components(&service.client, &key.namespace).get(&key.name).await?;
+    let intent = store::intent_with(&service.client, &key, &stored.data["spec"]).await?;
+    let cluster = Cluster::new(service.client.clone(), service.cluster.clone());
+    let registry = gateway_modules::registry()?;
+    let mut writes = 0;
+    for chosen in compile_installed(&intent, &registry, &cluster, None, |_| true).await? {
+        let reason = chosen.target.selected.reason.to_string();
+        let release = chosen.compiled.compiled.into_release()?;
+        let plan = cluster.plan_chosen(&release, &reason, PlanOptions::default().with_adopt(true)).await?;
+        let taken = |step: &&Step| matches!(step.action, Action::Adopt { .. }) || step.contested().next().is_some();
+        let foreign = plan.steps.iter().filter(taken).filter(|step| !step.owners.contains(&key.to_string()));
+        let foreign: Vec<String> = foreign.map(|step| step.key.to_string()).collect();
+        if !foreign.is_empty() {
+            return Err(Refusal::Foreign(foreign));
+        }
+        writes += cluster.apply_to_end(&plan, ApplyOptions::default()).await?.writes;
+    }
+    Ok(Json(json!({"writes": writes})))
 }
 
 /// The status of a component, each time that it changes, until it is deleted.

@@ -20,6 +20,8 @@ pub enum Refusal {
     Cluster(kube::Error),
     /// The cluster could not be read or planned for.
     Plan(ClusterError),
+    /// Others than the component would take over objects of somebody else.
+    Foreign(Vec<String>),
     /// Two adapters have one name: a mistake of the build.
     Registry(RegistryError),
 }
@@ -58,6 +60,10 @@ impl IntoResponse for Refusal {
             }
             Self::Cluster(error) => (StatusCode::BAD_GATEWAY, json!({"error": error.to_string()})),
             Self::Plan(error) => (StatusCode::BAD_GATEWAY, json!({"error": error.to_string()})),
+            Self::Foreign(objects) => (
+                StatusCode::CONFLICT,
+                json!({"error": "others would take over objects of somebody else", "objects": objects}),
+            ),
             Self::Registry(error) => (StatusCode::INTERNAL_SERVER_ERROR, json!({"error": error.to_string()})),
         };
         (status, Json(body)).into_response()

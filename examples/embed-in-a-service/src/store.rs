@@ -22,6 +22,12 @@ pub struct Key {
     pub name: String,
 }
 
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 impl Key {
     /// The object that a specification stands for.
     pub fn document(&self, spec: &Value) -> Value {

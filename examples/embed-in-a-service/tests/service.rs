@@ -97,7 +97,16 @@ async fn a_component_is_exposed_watched_and_withdrawn() {
     assert_eq!(call(&api, "GET", catalog, None).await.0, StatusCode::NOT_FOUND);
 
     // A plan is data, and writes nothing.
-    let (status, plan) = call(&api, "POST", &format!("{catalog}/plan"), Some(&spec)).await;
+    let mut planned = call(&api, "POST", &format!("{catalog}/plan"), Some(&spec)).await;
+    // The class is accepted in a moment.
+    for _ in 0..100 {
+        if planned.0 == StatusCode::OK {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        planned = call(&api, "POST", &format!("{catalog}/plan"), Some(&spec)).await;
+    }
+    let (status, plan) = planned;
     assert_eq!(status, StatusCode::OK, "{plan:#}");
     assert!(plan.to_string().contains("HTTPRoute") && plan["plans"][0]["module"] == "kgateway", "{plan:#}");
     assert_eq!(call(&api, "GET", catalog, None).await.0, StatusCode::NOT_FOUND);
@@ -134,6 +143,49 @@ async fn a_component_is_exposed_watched_and_withdrawn() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused:#}");
     assert!(refused.to_string().contains("rateLimitGlobal"), "{refused:#}");
 
+    // Somebody has a route of the same name already: that is said, nothing of it is touched, until it is handed over.
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+    let (resource, _) = pinned_kind(&client, &kind).await.unwrap();
+    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), "shop", &resource);
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "orders", "namespace": "shop"}, "spec": {"ports": [{"port": 8080}]}});
+    create(&client, service).await;
+    let mut orders = spec.clone();
+    orders["endpoints"][0]["hostnames"] = json!(["orders.example.com"]);
+    let (_, plan) = call(&api, "POST", "/components/shop/orders/plan", Some(&orders)).await;
+    let steps = plan["plans"][0]["plan"]["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["owners"] == json!(["shop/orders"])), "only what is its own: {steps:#?}");
+    let name = steps.iter().find(|step| step["key"]["kind"] == "HTTPRoute").unwrap()["key"]["name"].clone();
+    let by_hand = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": "shop"}, "spec": {"hostnames": ["by-hand.example.com"]}});
+    create(&client, by_hand).await;
+    let hosts = async || routes.get(name.as_str().unwrap()).await.unwrap().data["spec"]["hostnames"].clone();
+    assert_eq!(call(&api, "PUT", "/components/shop/orders", Some(&orders)).await.0, StatusCode::ACCEPTED);
+    for attempt in 0.. {
+        let (_, shown) = call(&api, "GET", "/components/shop/orders", None).await;
+        if shown["status"].to_string().contains("ApplyFailed") && shown["status"].to_string().contains("test") {
+            break;
+        }
+        assert!(attempt < 300, "{shown:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(hosts().await, json!(["by-hand.example.com"]));
+    // Another component is not asked for its consent.
+    let (status, refused) = call(&api, "POST", &format!("{catalog}/adopt"), None).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{refused:#}");
+    assert_eq!(hosts().await, json!(["by-hand.example.com"]));
+    let (status, adopted) = call(&api, "POST", "/components/shop/orders/adopt", None).await;
+    assert_eq!(status, StatusCode::OK, "{adopted:#}");
+    assert_eq!(hosts().await, json!(["orders.example.com"]));
+    for attempt in 0.. {
+        if is_true(&call(&api, "GET", "/components/shop/orders", None).await.1["status"], "Ready") {
+            break;
+        }
+        assert!(attempt < 300, "it is not ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(call(&api, "DELETE", "/components/shop/orders", None).await.0, StatusCode::ACCEPTED);
+
     // Withdrawn: the stream says so and ends, and the route goes.
     assert_eq!(call(&api, "DELETE", catalog, None).await.0, StatusCode::ACCEPTED);
     let deleted = tokio::time::timeout(Duration::from_secs(30), async {
@@ -147,9 +199,6 @@ async fn a_component_is_exposed_watched_and_withdrawn() {
     .await
     .unwrap();
     assert!(deleted);
-    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
-    let (resource, _) = pinned_kind(&client, &kind).await.unwrap();
-    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), "shop", &resource);
     for attempt in 0.. {
         if routes.list(&Default::default()).await.unwrap().items.is_empty() {
             break;

@@ -7,7 +7,7 @@ use gateway_modules::{
     ChosenPlane, compile_installed,
     core::{
         cluster::{Cluster, ClusterOptions},
-        intent::{ClusterReference, DataPlane, Intent},
+        intent::{ClusterReference, DataPlane, Install, Intent},
         resolve::{DataPlaneTopology, resolve},
     },
 };
@@ -112,6 +112,13 @@ impl ClusterArgs {
             if let Some(degraded) = plane.target.selected.degraded.as_ref().filter(|degraded| !degraded.stops_writes())
             {
                 output::note(&format!("warning: data plane {name}: {degraded}"));
+            }
+            if plane.compiled.plane.gateway.install == Install::Managed {
+                output::note(&format!(
+                    "note: data plane {name}: `gateway.install: managed` is for the controller, and nothing is installed here: \
+                     `gwm install {} -f …` does what it would do",
+                    plane.compiled.module
+                ));
             }
             for note in &plane.target.selected.notes {
                 output::note(&format!("note: data plane {name}: {note}"));

@@ -4,8 +4,11 @@ mod cluster;
 mod commands;
 mod exit;
 mod input;
+mod logs;
 mod needs;
 mod output;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::process::ExitCode;
 
@@ -70,7 +73,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_logs(if matches!(cli.command, Command::Controller(_)) { "info" } else { "warn" });
+    // Sends the last spans when it is dropped, at the end.
+    let _pending = match logs::init(matches!(cli.command, Command::Controller(_))) {
+        Ok(pending) => pending,
+        Err(failure) => {
+            output::failure(&failure);
+            return failure.code();
+        }
+    };
     let result = match cli.command {
         Command::Modules(args) => commands::modules::run(&args),
         Command::Capabilities(args) => commands::capabilities::run(&args),
@@ -103,13 +113,6 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
-}
-
-/// Logs go to standard error: what `GWM_LOG` asks for (for example `GWM_LOG=debug`), else warnings, and of the controller what
-/// it does.
-fn init_logs(unasked: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GWM_LOG").unwrap_or_else(|_| unasked.into());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// What a command ends with when it does not end well.

@@ -8,8 +8,10 @@ use std::{
 };
 
 use gateway_modules_testkit::{
-    AuditEntry, Channel, ControlPlane, Options, StandIn, StandInOptions, crds, create_namespace, schemas_or_explain,
+    AuditEntry, Channel, ControlPlane, LoopbackServer, Options, StandIn, StandInOptions, crds, create_namespace,
+    schemas_or_explain,
 };
+use hyper::StatusCode;
 use kube::{
     Client,
     api::{Api, DynamicObject, Patch, PatchParams, PostParams},
@@ -306,6 +308,18 @@ async fn a_component_alone_is_applied_reported_and_deleted() {
     lab.control_plane.stop().await.unwrap();
 }
 
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_collector_that_gets_no_spans_is_told() {
+    let output = Command::new(env!("CARGO_BIN_EXE_gwm"))
+        .args(["controller", "--kubeconfig", "/nowhere"])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    let told = expect(&output, 1);
+    assert!(told.contains("built without the feature `otlp`"), "{told}");
+}
+
 async fn wait_for_class(lab: &Lab) {
     let classes =
         lab.api(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {}})).await;
@@ -347,6 +361,60 @@ async fn without_a_controller_a_protected_route_stays_closed() {
     }
     let status = expect(&lab.gwm(&["status", "-f", &intent]), 4);
     assert!(status.contains("Blocked"), "{status}");
+    lab.control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_route_is_asked_for_its_refusal_and_an_answer_is_exit_4() {
+    let Some(lab) = Lab::start(Channel::Standard).await else { return };
+    let server = LoopbackServer::start().await.unwrap();
+    let options = StandInOptions::kgateway().address("127.0.0.1");
+    let stand_in = StandIn::start(lab.control_plane.stand_in_client().await.unwrap(), options);
+    shop(&lab).await;
+    wait_for_class(&lab).await;
+    let plane = format!(
+        "apiVersion: gatewaymodules.dev/v1alpha1\nkind: DataPlane\nmetadata: {{ name: default }}\nspec:\n  \
+         gateway: {{ module: kgateway }}\n  visibilities:\n    external: {{ listeners: [{{ name: http, protocol: HTTP, port: {} }}] }}\n---",
+        server.http_port()
+    );
+    let component = "
+apiVersion: gatewaymodules.dev/v1alpha1
+kind: Component
+metadata: { name: catalog, namespace: shop }
+spec:
+  endpoints:
+    - name: api
+      type: HTTP
+      port: 8080
+      visibilities: [external]
+      hostnames: [catalog.example.com]
+      policies: { basicAuth: { credentials: { name: users } } }
+";
+    let intent = lab.intent("catalog.yaml", &format!("{plane}{component}"));
+    server.answer("catalog.example.com", StatusCode::UNAUTHORIZED);
+    expect(&lab.gwm(&["apply", "-f", &intent]), 0);
+    assert!(server.requests().is_empty(), "nobody has asked for a probe");
+    let told = expect(&lab.gwm(&["apply", "-f", &intent, "--probe"]), 0);
+    assert!(told.contains("1 security policies were seen to refuse"), "{told}");
+    let told = expect(&lab.gwm(&["status", "-f", &intent, "--probe"]), 0);
+    assert!(told.contains("P3 observed") && told.contains("401 to GET"), "{told}");
+
+    server.answer("catalog.example.com", StatusCode::OK);
+    for command in ["apply", "status"] {
+        let told = expect(&lab.gwm(&[command, "-f", &intent, "--probe"]), 4);
+        assert!(told.contains("basic-auth of shop/catalog api (external) is open: 200 to GET"), "{told}");
+    }
+    let status = lab.gwm(&["status", "-f", &intent, "--probe", "-o", "json"]);
+    expect(&status, 4);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status[0]["health"], &status[0]["endpoints"][0]["health"]), (&json!("open"), &json!("open")));
+    assert_eq!(status[0]["promises"][0].get("achieved"), None, "{status:#}");
+
+    server.answer("catalog.example.com", StatusCode::NOT_FOUND);
+    let told = expect(&lab.gwm(&["status", "-f", &intent, "--probe"]), 4);
+    assert!(told.contains("is not seen to refuse: 404 to GET") && told.contains("P2 acknowledged"), "{told}");
+    expect(&lab.gwm(&["status", "-f", &intent]), 0);
+    stand_in.stop().await;
     lab.control_plane.stop().await.unwrap();
 }
 

@@ -7,15 +7,10 @@
 
 mod installation_support;
 
-use installation_support::{Lab, Vendor, expect};
+use gateway_modules::core::cluster::{Cluster, ClusterOptions};
+use gateway_modules_installation::Record;
+use installation_support::{ISTIO, Lab, definition, expect, small_charts, small_charts_of};
 use serde_json::json;
-
-const ISTIO: Vendor = Vendor {
-    module: "istio.io/istio",
-    // The module of a release is not served; this is the last of the main branch, with its own charts.
-    version: "v0.0.0-20260827124520-eed52ebb66ad",
-    charts: &["manifests/charts/base", "manifests/charts/istio-control/istio-discovery"],
-};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn istio_comes_is_seen_and_goes_without_a_trace() {
@@ -69,69 +64,10 @@ async fn istio_comes_is_seen_and_goes_without_a_trace() {
     expect(&lab.gwm(&["doctor"]), 0);
 }
 
-/// Charts with the names and value paths of kgateway's: nothing of the vendor's can be had where this runs.
-fn small_charts(lab: &Lab) -> String {
-    let chart = |name: &str| format!("apiVersion: v2\nname: {name}\nversion: v2.4.3\nappVersion: 2.4.3\n");
-    lab.file("small/kgateway-crds/Chart.yaml", &chart("kgateway-crds"));
-    lab.file("small/kgateway-crds/values.yaml", "");
-    for name in ["trafficpolicies", "gatewayparameters"] {
-        lab.file(&format!("small/kgateway-crds/templates/{name}.yaml"), &definition(name, &["v1alpha1"]).to_string());
-    }
-    lab.file("small/kgateway/Chart.yaml", &chart("kgateway"));
-    lab.file(
-        "small/kgateway/values.yaml",
-        "image: {registry: example.invalid}\nimagePullSecrets: []\ncontroller: {replicaCount: 1, extraEnv: {}}\nvalidation: {level: standard}\n",
-    );
-    lab.file(
-        "small/kgateway/templates/deployment.yaml",
-        r#"apiVersion: apps/v1
-kind: Deployment
-metadata: {name: kgateway, namespace: {{ .Release.Namespace }}}
-spec:
-  replicas: {{ .Values.controller.replicaCount }}
-  selector: {matchLabels: {app: kgateway}}
-  template:
-    metadata: {labels: {app: kgateway}}
-    spec:
-      {{- with .Values.imagePullSecrets }}
-      imagePullSecrets: {{ toJson . }}
-      {{- end }}
-      containers: [{name: controller, image: "{{ .Values.image.registry }}/kgateway:{{ .Chart.AppVersion }}"}]
-{{- if .Values.controller.extraEnv.BREAK }}
----
-apiVersion: v1
-kind: Service
-metadata: {name: Not A Name}
-{{- end }}
-{{- if .Values.controller.extraEnv.HANG }}
----
-apiVersion: batch/v1
-kind: Job
-metadata: {name: hang, annotations: {"helm.sh/hook": "pre-install,pre-upgrade", "helm.sh/hook-delete-policy": before-hook-creation}}
-spec: {template: {spec: {restartPolicy: Never, containers: [{name: hang, image: example.invalid/hang}]}}}
-{{- end }}
-"#,
-    );
-    lab.folder.path().join("small").to_str().unwrap().to_owned()
-}
-
-fn definition(plural: &str, versions: &[&str]) -> serde_json::Value {
-    let kind = if plural == "trafficpolicies" { "TrafficPolicy" } else { "GatewayParameters" };
-    let versions: Vec<_> = versions
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            json!({"name": name, "served": true, "storage": index == 0,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
-        })
-        .collect();
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.gateway.kgateway.dev")},
-        "spec": {"group": "gateway.kgateway.dev", "scope": "Namespaced", "versions": versions,
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}},
-    })
+/// The arguments of a command, with a file of values.
+fn with_values(lab: &Lab, command: &[&str], values: &str) -> Vec<String> {
+    let file = lab.file("values.yaml", values);
+    command.iter().copied().chain(["--values", &file]).map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,12 +163,7 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
     let charts = small_charts(&lab);
     let before = lab.everything().await;
     let install = ["install", "kgateway", "--no-wait", "--charts", &charts];
-    let with = |values: &str| {
-        let file = lab.file("values.yaml", values);
-        let mut all: Vec<String> = install.iter().map(|text| (*text).to_owned()).collect();
-        all.extend(["--values".to_owned(), file]);
-        all
-    };
+    let with = |values: &str| with_values(&lab, &install, values);
     let run = |all: &[String]| lab.gwm(&all.iter().map(String::as_str).collect::<Vec<_>>());
 
     let text = expect(&run(&with("controller: {extraEnv: {BREAK: yes}}")), 1);
@@ -267,6 +198,79 @@ async fn what_fails_halfway_is_mended_by_the_next_run() {
     lab.unchanged_since(&before).await;
     let definitions = expect(&lab.gwm(&["doctor", "kgateway"]), 0);
     assert!(definitions.contains("not installed"), "{definitions}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_install_that_is_killed_is_mended_by_the_next_run() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = small_charts(&lab);
+    let before = lab.everything().await;
+    let install = ["install", "kgateway", "--no-wait", "--charts", &charts];
+    lab.killed(&with_values(&lab, &install, "controller: {extraEnv: {HANG: yes}}"), "kgateway-system", "hang").await;
+    let report = expect(&lab.gwm(&["doctor", "kgateway"]), 4);
+    assert!(report.contains("incomplete") && report.contains("gwm install kgateway: it goes on"), "{report}");
+    lab.delete("batch/v1", "Job", "kgateway-system", "hang").await;
+    expect(&lab.gwm(&install), 0);
+    let releases = expect(&lab.helm(&["list", "-A", "-o", "json"]), 0);
+    let releases: serde_json::Value = serde_json::from_str(&releases).unwrap();
+    assert_eq!(releases.as_array().unwrap().len(), 1, "{releases:#}");
+    assert!(releases.as_array().unwrap().iter().all(|release| release["status"] == "deployed"), "{releases:#}");
+    let what_is_there = async || {
+        let manifest = expect(&lab.helm(&["get", "manifest", "kgateway", "-n", "kgateway-system"]), 0);
+        let cluster = Cluster::new(lab.client.clone(), ClusterOptions::default());
+        (manifest, Record::read(&cluster, "kgateway").await.unwrap().unwrap())
+    };
+    let mended = what_is_there().await;
+
+    // What an undisturbed run leaves is the same, and so is what an uninstall leaves of either.
+    expect(&lab.gwm(&["uninstall", "kgateway"]), 0);
+    lab.unchanged_since(&before).await;
+    expect(&lab.gwm(&install), 0);
+    assert_eq!(what_is_there().await, mended);
+    expect(&lab.gwm(&["uninstall", "kgateway"]), 0);
+    lab.unchanged_since(&before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_names_the_endpoints_and_policies_that_lose_something() {
+    let Some(lab) = Lab::start().await else { return };
+    let (charts, older) = (small_charts(&lab), small_charts_of(&lab, "2.3.1"));
+    expect(&lab.gwm(&["install", "kgateway", "--charts", &charts, "--no-wait"]), 0);
+    let intents = "apiVersion: gatewaymodules.dev/v1alpha1
+kind: DataPlane
+metadata: {name: production}
+spec: {}
+---
+apiVersion: gatewaymodules.dev/v1alpha1
+kind: Component
+metadata: {name: catalog, namespace: default}
+spec:
+  endpoints:
+    - name: api
+      type: HTTP
+      port: 8080
+      visibilities: [external]
+      policies: {timeouts: {request: 5s}, ipAccess: {allow: [10.0.0.0/8]}}
+";
+    let back = |more: &[&str]| -> std::process::Output {
+        let all = ["upgrade", "kgateway", "--version", "2.3.1", "--charts", &older, "--allow-downgrade", "--dry-run"];
+        lab.gwm(&all.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let lost = "warning: default/catalog api ip-access: refused, was exact (";
+    // With the intents at hand it is refused.
+    let file = lab.file("intents/shop.yaml", intents);
+    let refused = expect(&back(&["-f", &file]), 3);
+    assert!(refused.contains(lost) && !refused.contains("api timeout"), "{refused}");
+    // With none anywhere there is nothing to lose.
+    let none = expect(&back(&[]), 0);
+    assert!(none.contains("can no longer do what") && !none.contains("was exact"), "{none}");
+    // Those that a controller serves are read from the cluster.
+    lab.intent_definitions().await;
+    for document in intents.split("---\n") {
+        lab.create(serde_saphyr::from_str(document).unwrap()).await;
+    }
+    let told = expect(&back(&[]), 0);
+    assert!(told.contains(lost), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,6 +311,54 @@ spec:
     lab.unchanged_since(&before).await;
 }
 
+/// A plane whose policy needs a provider in Istio's mesh configuration.
+const TRACED: &str = "apiVersion: gatewaymodules.dev/v1alpha1
+kind: DataPlane
+metadata: {name: production}
+spec:
+  gateway:
+    module: istio
+    parameters:
+      extensionProviders:
+        collector: {opentelemetry: {service: collector.tracing.svc.cluster.local, port: 4317}}
+---
+apiVersion: gatewaymodules.dev/v1alpha1
+kind: Component
+metadata: {name: catalog, namespace: shop}
+spec:
+  endpoints:
+    - name: api
+      type: HTTP
+      port: 8080
+      visibilities: [external]
+      policies: {tracing: {service: collector, namespace: tracing, port: 4317, sampling: 10}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policies_need_of_a_gateway_of_others_is_read_of_its_helm_release() {
+    let Some(lab) = Lab::start().await else { return };
+    let charts = lab.package(&ISTIO, "1.31.0");
+    let install = |release: &str, more: &[&str]| {
+        let chart = format!("{charts}/{}-1.31.0.tgz", release.trim_start_matches("istio-"));
+        let first = ["upgrade", "--install", release, chart.as_str(), "-n", "istio-system", "--create-namespace"];
+        expect(&lab.helm(&first.iter().chain(more).copied().collect::<Vec<_>>()), 0);
+    };
+    install("istio-base", &[]);
+    install("istiod", &[]);
+    let intents = lab.file("intents/shop.yaml", TRACED);
+    let plan = ["plan", "-f", &intents];
+    let refused = expect(&lab.gwm(&plan), 3);
+    for part in ["must have `meshConfig.extensionProviders[]` = {", "values of the Helm release istiod in istio-system"]
+    {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let provider =
+        r#"[{"name":"collector","opentelemetry":{"service":"collector.tracing.svc.cluster.local","port":4317}}]"#;
+    install("istiod", &["--set-json", &format!("meshConfig.extensionProviders={provider}")]);
+    let after = String::from_utf8_lossy(&lab.gwm(&plan).stderr).into_owned();
+    assert!(!after.contains("must have"), "{after}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_goes_forward_and_tells_what_is_lost() {
     let Some(lab) = Lab::start().await else { return };
@@ -336,30 +388,7 @@ async fn an_upgrade_goes_forward_and_tells_what_is_lost() {
     assert!(told.contains("no data plane is on it"), "{told}");
 
     // What policies need becomes values of the chart.
-    let intents = lab.file(
-        "intents/shop.yaml",
-        "apiVersion: gatewaymodules.dev/v1alpha1
-kind: DataPlane
-metadata: {name: production}
-spec:
-  gateway:
-    module: istio
-    parameters:
-      extensionProviders:
-        collector: {opentelemetry: {service: collector.tracing.svc.cluster.local, port: 4317}}
----
-apiVersion: gatewaymodules.dev/v1alpha1
-kind: Component
-metadata: {name: catalog, namespace: shop}
-spec:
-  endpoints:
-    - name: api
-      type: HTTP
-      port: 8080
-      visibilities: [external]
-      policies: {tracing: {service: collector, namespace: tracing, port: 4317, sampling: 10}}
-",
-    );
+    let intents = lab.file("intents/shop.yaml", TRACED);
     let plan = ["plan", "-f", &intents];
     let refused = expect(&lab.gwm(&plan), 3);
     assert!(

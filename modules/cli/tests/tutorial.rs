@@ -37,7 +37,10 @@ fn cargo(adapter: &Path) -> Command {
     fs::copy(root.join("Cargo.lock"), adapter.join("Cargo.lock")).expect("the lock file");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.env("CARGO_NET_OFFLINE", "true").env("CARGO_TARGET_DIR", root.join("target"));
-    cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    // CI says another.
+    if std::env::var_os("CARGO_PROFILE_DEV_DEBUG").is_none() {
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    }
     for (name, folder) in [("gateway-modules-core", "core"), ("gateway-modules-testkit", "tests")] {
         let path = root.join(folder).display().to_string();
         cargo.args(["--config", &format!("patch.crates-io.{name}.path={path:?}")]);
@@ -102,8 +105,8 @@ fn the_tutorial_is_what_happens() {
         rest = after;
     }
     made.push_str(rest);
-    // gwm, the listing, a green suite, the over-claim, a green suite.
-    assert_eq!(results, [true, true, true, false, true], "{made}");
+    // gwm, the listing, a green suite, the over-claim, a green suite, the under-claim, a green suite.
+    assert_eq!(results, [true, true, true, false, true, false, true], "{made}");
     if std::env::var_os("GATEWAY_MODULES_UPDATE").is_some() {
         fs::write(&path, &made).expect("written");
     }

@@ -1,13 +1,14 @@
 //! A server that says what reached it, and does what the query asks for.
 //!
 //! `?delay=MILLISECONDS`, `?status=CODE`, `?size=BYTES` (a text body of that size), `?break` (ends the connection),
-//! `?fail=N&key=NAME` (503 for the first N requests with that key), `?set=NAME:VALUE` (an answer's header), and
-//! `/-/count/KEY` tells how many requests had `key=KEY`. WebSockets and gRPC calls get back what they send.
+//! `?fail=N&key=NAME` (503 for the first N requests with that key), `?failing=POD` (500 from that pod, and from no other),
+//! `?set=NAME:VALUE` (an answer's header), and `/-/count/KEY` tells how many requests had `key=KEY`. `/-/health` answers 200, and
+//! for some time 503 in the pod that `?ailing=POD:MILLISECONDS` has reached. WebSockets and gRPC calls get back what they send.
 
 use std::{
     collections::BTreeMap,
     sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http_body_util::BodyExt;
@@ -17,6 +18,9 @@ use serde_json::{Value, json};
 use crate::{Answer, grpc, response, tls::ServerName, websocket};
 
 static COUNTS: LazyLock<Mutex<BTreeMap<String, u64>>> = LazyLock::new(Mutex::default);
+
+/// Until when this pod says that it is not well.
+static AILING: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Reports the request.
 pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer> {
@@ -29,6 +33,11 @@ pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer
     let (head, body) = request.into_parts();
     if let Some(key) = head.uri.path().strip_prefix("/-/count/") {
         return Ok(response(200, &[], count(key, 0).to_string()));
+    }
+    if head.uri.path() == "/-/health" {
+        let ailing = *AILING.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = if ailing.is_some_and(|until| Instant::now() < until) { 503 } else { 200 };
+        return Ok(response(status, &[], String::new()));
     }
     let query: BTreeMap<&str, &str> = head
         .uri
@@ -46,8 +55,19 @@ pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer
     if query.contains_key("break") {
         return Err(std::io::Error::other("asked to break off"));
     }
+    let pod = std::env::var("HOSTNAME").unwrap_or_default();
+    let failed = |status| Ok(response(status, &[("x-echo", "failed as asked")], "failed as asked"));
     if number("fail").is_some_and(|fail| seen <= fail) {
-        return Ok(response(503, &[("x-echo", "failed as asked")], "failed as asked"));
+        return failed(503);
+    }
+    if query.get("failing").is_some_and(|failing| *failing == pod) {
+        return failed(500);
+    }
+    if let Some((wanted, time)) = query.get("ailing").and_then(|ailing| ailing.split_once(':'))
+        && wanted == pod
+        && let Ok(time) = time.parse()
+    {
+        *AILING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + Duration::from_millis(time));
     }
     let mut headers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, value) in &head.headers {
@@ -55,7 +75,7 @@ pub(crate) async fn answer(request: Request<Incoming>) -> std::io::Result<Answer
     }
     let report: Value = json!({
         "backend": std::env::var("BACKEND").unwrap_or_default(),
-        "pod": std::env::var("HOSTNAME").unwrap_or_default(),
+        "pod": pod,
         "method": head.method.as_str(),
         "path": head.uri.path(),
         "query": head.uri.query(),

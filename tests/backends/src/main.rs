@@ -1,9 +1,11 @@
 //! What stands behind the gateways of the lab, in one static program: the first argument names the part.
 
 mod authorization;
+mod collector;
 mod echo;
 mod grpc;
 mod issuer;
+mod reflection;
 mod tcp;
 mod tls;
 mod websocket;
@@ -35,12 +37,14 @@ async fn main() -> ExitCode {
             plain = serve(echo::answer) => plain,
             encrypted = tls::serve(echo::answer) => encrypted,
             raw = tcp::serve() => raw,
+            datagrams = tcp::serve_datagrams() => datagrams,
         },
         Some("authorization") => serve(authorization::answer).await,
         Some("issuer") => serve(issuer::answer).await,
+        Some("collector") => serve(collector::answer).await,
         Some("pause") => pause().await,
         _ => {
-            eprintln!("usage: backends echo|authorization|issuer|pause");
+            eprintln!("usage: backends echo|authorization|issuer|collector|pause");
             return ExitCode::from(2);
         }
     };

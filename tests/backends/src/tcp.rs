@@ -1,8 +1,8 @@
-//! Bytes on a connection come back as they are. To a client that speaks HTTP that is garbage.
+//! Bytes come back as they are, on a connection (TCP) or as a datagram (UDP). To a client that speaks HTTP that is garbage.
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 9000);
 
@@ -16,5 +16,16 @@ pub(crate) async fn serve() -> std::io::Result<()> {
             // A client that goes away is no event.
             let _ = tokio::io::copy(&mut read, &mut write).await;
         });
+    }
+}
+
+/// Echoes each datagram.
+pub(crate) async fn serve_datagrams() -> std::io::Result<()> {
+    let socket = UdpSocket::bind(ADDRESS).await?;
+    let mut datagram = vec![0; 65_536];
+    loop {
+        let (length, from) = socket.recv_from(&mut datagram).await?;
+        // A client that goes away is no event.
+        let _ = socket.send_to(&datagram[..length], from).await;
     }
 }

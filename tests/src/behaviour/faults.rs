@@ -8,10 +8,7 @@ use std::{
 use gateway_modules_core::capability::{CapabilityName, names::project::LISTENER_HTTPS};
 use serde_json::json;
 
-use super::{
-    cases::fresh,
-    scene::{Scene, Shown, expect, send},
-};
+use super::scene::{Scene, Shown, expect, fresh, send};
 use crate::{
     control_plane::pki::Authority,
     lab::{

@@ -21,14 +21,20 @@
 //! # }
 //! ```
 
+mod access;
 mod cases;
 mod faults;
+mod limits;
 mod matching;
+mod observability;
 mod protocols;
 mod report;
+mod resilience;
 mod scene;
+mod streams;
 mod tokens;
 mod traffic;
+mod transformation;
 
 use std::{
     cell::{Cell, RefCell},
@@ -100,7 +106,7 @@ pub fn names() -> Vec<String> {
 
 /// Cases of capabilities that are no policy kinds.
 fn features() -> impl Iterator<Item = &'static protocols::Case> {
-    protocols::CASES.iter().chain(matching::CASES)
+    protocols::CASES.iter().chain(matching::CASES).chain(streams::CASES)
 }
 
 /// Kinds that no case shows: refused where they are not declared, and among the limits of the stand where they are.
@@ -149,23 +155,25 @@ async fn all(
     for (index, (kind, form, endpoint)) in cases::CASES.iter().enumerate() {
         let name = format!("{kind}, {form}");
         let Some(start) = lines.begin(&name) else { continue };
-        let capability = CapabilityName::policy(*kind);
+        let capability = cases::capability(*kind, form);
         let declared = scene.declared.has(&capability);
         let host = format!("case{index}.lab.example.com");
         let mut fields = endpoint();
         fields["hostnames"] = json!([host]);
         // A form that the gateway has not, where the stand says so.
         let unshown = gateway.unshown.iter().find(|(own, _)| declared && own == kind).map(|(_, reason)| *reason);
-        let result = match apply(&scene, &fields, declared, *form == "deny" || unshown.is_some()).await {
+        let result = match apply(&scene, &fields, declared, unshown.is_some()).await {
             Ok(Applied::Refused(reason)) => {
                 Ok(unshown.map_or(Answer::Refused(reason), |reason| Answer::NotHere(reason.to_owned())))
             }
             Ok(Applied::Accepted(accepted)) => {
                 let path = if *kind == PolicyKind::UrlRewrite { "/v1" } else { "/" };
-                shown(&scene, &host, path, &accepted, || cases::show(&scene, *kind, form, &host, &accepted)).await
+                shown(&scene, Some((&host, path)), &accepted, || cases::show(&scene, *kind, form, &host, &accepted))
+                    .await
             }
             Err(error) => Err(error),
         };
+        let result = with_usual_listeners(&scene, &fields, result).await;
         lines.end(name, Some(&capability), declared, result, start);
     }
     for (index, (name, capability, endpoint)) in features().enumerate() {
@@ -173,14 +181,20 @@ async fn all(
         let declared = scene.declared.has(capability);
         let host = format!("protocol{index}.lab.example.com");
         let mut fields = endpoint();
-        fields["hostnames"] = json!([host]);
+        // Those that have none of HTTP say so.
+        let http = fields.get("hostnames").is_none();
+        if http {
+            fields["hostnames"] = json!([host]);
+        }
         let result = match apply(&scene, &fields, declared, false).await {
             Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
             Ok(Applied::Accepted(accepted)) => {
-                Box::pin(shown(&scene, &host, "/", &accepted, || protocols::show(&scene, name, &host))).await
+                let place = http.then_some((host.as_str(), "/"));
+                Box::pin(shown(&scene, place, &accepted, || protocols::show(&scene, name, &host))).await
             }
             Err(error) => Err(error),
         };
+        let result = with_usual_listeners(&scene, &fields, result).await;
         lines.end((*name).to_owned(), Some(capability), declared, result, start);
     }
     for kind in without_case() {
@@ -328,17 +342,33 @@ async fn apply(scene: &Scene, endpoint: &serde_json::Value, declared: bool, may_
     }
 }
 
-/// What the requests have shown, once the host is served at that path. A protected route is written closed and then opened, and a
+/// A result after which the external visibility has its usual listeners again, where a case has asked for others.
+async fn with_usual_listeners(scene: &Scene, fields: &serde_json::Value, result: Shown<Answer>) -> Shown<Answer> {
+    if fields.get("listeners").is_none() || matches!(result, Ok(Answer::Refused(_))) {
+        return result;
+    }
+    const HOST: &str = "usual.lab.example.com";
+    scene.apply(&json!({"hostnames": [HOST]})).await?;
+    let served = || async {
+        let answer = scene.get(HOST, "/").send().await.map_err(|error| error.to_string())?;
+        scene::expect(answer.status == 200, "served at the usual listeners again", &answer)
+    };
+    scene::eventually(served).await?;
+    result
+}
+
+/// What the requests have shown, once the host is served at that path, where there are any. A protected route is written closed and then opened, and a
 /// gateway that applies changes late answers as if it were closed for so long: while the answer that was not expected is such a
 /// one, the requests are made again. An answer of a backend is never asked for twice.
 async fn shown<F: Future<Output = Shown>>(
     scene: &Scene,
-    host: &str,
-    path: &str,
+    place: Option<(&str, &str)>,
     accepted: &[String],
     requests: impl Fn() -> F,
 ) -> Shown<Answer> {
-    scene.served_at(host, path).await?;
+    if let Some((host, path)) = place {
+        scene.served_at(host, path).await?;
+    }
     let start = Instant::now();
     let mut late = String::new();
     let text = loop {

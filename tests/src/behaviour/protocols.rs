@@ -1,4 +1,4 @@
-//! Protocols: encrypted listeners and backends, WebSockets, gRPC.
+//! Protocols: encrypted listeners and backends, client certificates, WebSockets, gRPC.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     matching,
-    scene::{SETTLE, Scene, Shown, expect, send},
+    scene::{SETTLE, Scene, Shown, eventually, expect, send},
+    streams,
 };
 use crate::lab::{
     certificates,
@@ -37,10 +38,13 @@ pub(super) async fn show(scene: &Scene, name: &str, host: &str) -> Shown {
         "HTTPS listener" => encrypted(scene, host).await,
         "WebSocket" => websocket(scene, host).await,
         "gRPC" => grpc(scene, host).await,
-        _ => match matching::show(scene, name, host).await {
-            Some(shown) => shown,
-            None => Err("the suite has no requests that would show it".to_owned()),
-        },
+        _ => {
+            if let Some(shown) = matching::show(scene, name, host).await {
+                return shown;
+            }
+            let shown = streams::show(scene, name).await;
+            shown.unwrap_or_else(|| Err("the suite has no requests that would show it".to_owned()))
+        }
     }
 }
 
@@ -144,6 +148,48 @@ async fn call_http2(
     let late = collected.trailers().and_then(|trailers| trailers.get("grpc-status")).cloned();
     let grpc = late.or(early).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     Ok((status, collected.to_bytes().to_vec(), grpc))
+}
+
+/// The encrypted listener.
+pub(super) fn https() -> Value {
+    json!({"name": "https", "protocol": "HTTPS", "port": 443,
+        "tls": {"certificates": [{"name": certificates::LISTENER}]}})
+}
+
+/// Who shows the right certificate is served; others get no connection, or are refused.
+pub(super) async fn client_certificates(scene: &Scene, host: &str) -> Shown {
+    let [right, expired, other] = certificates::CLIENT_CERTIFICATES;
+    let get = Get::new(scene.external_port(443), host, "/");
+    let with = |trust: &Trust| get.clone().tls(trust, host);
+    let right = with(&scene.client(right).await?);
+    let answer = eventually(|| async {
+        let answer = send(&right).await?;
+        expect(answer.status == 200, "who shows the right certificate is served", &answer)?;
+        Ok(answer)
+    });
+    let answer = answer.await?;
+    expect(answer.reached_backend(), "by the backend", &answer)?;
+    let mut told = Vec::new();
+    for (what, trust) in [
+        ("one that has expired", scene.client(expired).await?),
+        ("one of another authority", scene.client(other).await?),
+        ("none", scene.trust().await?),
+    ] {
+        let seen = match with(&trust).send().await {
+            Ok(answer) => {
+                let refused = (400..500).contains(&answer.status) && !answer.reached_backend();
+                expect(refused, &format!("{what} is refused"), &answer)?;
+                answer.status.to_string()
+            }
+            Err(_) => "no connection".to_owned(),
+        };
+        told.push(format!("{what}: {seen}"));
+    }
+    let clear = send(&scene.get(host, "/")).await?;
+    expect(clear.status == 301 && !clear.reached_backend(), "nothing is served in clear", &clear)?;
+    let again = send(&right).await?;
+    expect(again.status == 200, "and the right one still is", &again)?;
+    Ok(format!("right certificate 200; {}; in clear 301", told.join(", ")))
 }
 
 /// An endpoint whose backend speaks TLS, with this name and authority.

@@ -73,6 +73,15 @@ pub struct Line {
     pub took: Duration,
 }
 
+impl Line {
+    /// What it is about: a part of a policy kind is one form of the kind.
+    fn capabilities(&self) -> impl Iterator<Item = &str> {
+        let own = self.capability.as_deref();
+        let part = own.and_then(|own| own.strip_prefix("policy/")?.find('/').map(|end| &own[.."policy/".len() + end]));
+        part.into_iter().chain(own)
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mark, text) = match &self.answer {
@@ -126,7 +135,7 @@ impl BehaviourReport {
     pub fn shown(&self) -> Vec<PolicyKind> {
         let shown = self.lines.iter().filter(|line| matches!(line.answer, Answer::Shown(_)));
         let names: BTreeSet<&str> =
-            shown.filter_map(|line| line.capability.as_deref()?.strip_prefix("policy/")).collect();
+            shown.flat_map(Line::capabilities).filter_map(|capability| capability.strip_prefix("policy/")).collect();
         PolicyKind::ALL.iter().copied().filter(|kind| names.contains(kind.to_string().as_str())).collect()
     }
 
@@ -167,9 +176,8 @@ impl BehaviourReport {
         let stand_in = self.limits.iter().any(|limit| limit.starts_with(STAND_IN));
         let note = if stand_in { " (on a stand-in build)" } else { "" };
         let shown = self.lines.iter().filter(|line| matches!(line.answer, Answer::Shown(_)));
-        shown
-            .filter_map(|line| Some(format!("{},{},{}{note}\n", self.version, line.capability.as_deref()?, line.name)))
-            .collect()
+        let line = |line: &Line, capability: &str| format!("{},{capability},{}{note}\n", self.version, line.name);
+        shown.flat_map(|shown| shown.capabilities().map(|capability| line(shown, capability))).collect()
     }
 }
 

@@ -1,10 +1,10 @@
 //! JSON Web Tokens of the lab's issuer: who gets in with which.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::scene::{Scene, Shown, expect, send};
+use super::scene::{Compiled, SETTLE, Scene, Shown, expect, send};
 
 const ISSUER: &str = "https://issuer.example.com";
 
@@ -67,6 +67,40 @@ pub(super) async fn verified(scene: &Scene, host: &str) -> Shown {
     let basic = send(&scene.get(host, "/").header("authorization", &format!("Basic {right}"))).await?;
     expect([401, 403].contains(&basic.status), "another scheme is no token", &basic.status)?;
     Ok(format!("right token 200; {}; none {}; other scheme {}", statuses.join(", "), none.status, basic.status))
+}
+
+/// The issuer signs with another key: tokens of the new one pass, and those of the old one no longer do.
+pub(super) async fn rotated(scene: &Scene, host: &str) -> Shown {
+    let mut sooner = json!({"hostnames": [host], "policies": {"jwt": policy("shop")}});
+    sooner["policies"]["jwt"]["jwks"]["remote"]["cacheDuration"] = json!("5s");
+    // Elsewhere the installation says how often keys are fetched.
+    if let Compiled::Release { .. } = scene.compile(&sooner)? {
+        scene.apply(&sooner).await?;
+        scene.served(host).await?;
+    }
+    let bearer = |token: &str| scene.get(host, "/").header("authorization", &format!("Bearer {token}"));
+    let old = token(scene, "/token", &json!({})).await?;
+    let before = send(&bearer(&old)).await?;
+    expect(before.status == 200, "a token of the key passes", &before)?;
+    let rotated = scene.ask("issuer", "/rotate", Vec::new()).await?;
+    expect(rotated.status == 200, "the issuer takes another key", &rotated.status)?;
+    let new = token(scene, "/token", &json!({})).await?;
+    let start = Instant::now();
+    loop {
+        let answer = send(&bearer(&new)).await?;
+        if answer.status == 200 {
+            break;
+        }
+        expect(answer.status == 401 && !answer.reached_backend(), "refused, or let in", &answer)?;
+        expect(start.elapsed() < SETTLE, "a token of the new key passes in the end", &answer)?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let took = start.elapsed().as_secs_f32();
+    for (what, token) in [("of the old key", old), ("forged", token(scene, "/token/forged", &json!({})).await?)] {
+        let answer = send(&bearer(&token)).await?;
+        expect(answer.status == 401 && !answer.reached_backend(), &format!("a token {what} is refused"), &answer)?;
+    }
+    Ok(format!("a token of the new key passes after {took:.1} s, one of the old key gets 401 then"))
 }
 
 pub(super) async fn claims(scene: &Scene, host: &str) -> Shown {

@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::scene::{SETTLE, Scene, Shown, expect, send};
 use crate::lab::{
@@ -26,21 +28,28 @@ const ENOUGH: u32 = 1000;
 
 type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
 
-/// Sends without pause until it is told to stop, and counts the answers by status.
+/// Sends without pause until it is told to stop, and counts the answers by status, and by where they were asked for.
 struct Load {
     stop: Arc<AtomicBool>,
     seen: Seen,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    by_place: Vec<Arc<AtomicU32>>,
+    /// They end with it: a step that has failed leaves no load behind.
+    tasks: JoinSet<()>,
     start: Instant,
 }
 
 impl Load {
-    fn start(get: &Get) -> Self {
+    /// Half of the clients of each place are on kept connections.
+    fn start(places: &[Get]) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Seen::default());
-        let tasks = (0..CLIENTS)
-            .map(|client| tokio::spawn(client_loop(get.clone(), client % 2 == 0, Arc::clone(&stop), Arc::clone(&seen))))
-            .collect();
-        Self { stop, seen, tasks, start: Instant::now() }
+        let by_place: Vec<_> = places.iter().map(|_| Arc::default()).collect();
+        let mut tasks = JoinSet::new();
+        let places = places.iter().zip(&by_place).flat_map(|place| [place; 2]).cycle();
+        for (client, (get, answers)) in (0..CLIENTS).zip(places) {
+            let client = Client { get: get.clone(), keep: client % 2 == 0, answers: Arc::clone(answers) };
+            tasks.spawn(client.run(Arc::clone(&stop), Arc::clone(&seen)));
+        }
+        Self { stop, seen, by_place, tasks, start: Instant::now() }
     }
 
     /// What was seen since the last call.
@@ -48,38 +57,45 @@ impl Load {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn end(self) -> Duration {
+    async fn end(mut self) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            let _ = task.await;
-        }
+        while self.tasks.join_next().await.is_some() {}
         self.start.elapsed()
     }
 }
 
-async fn client_loop(get: Get, keep: bool, stop: Arc<AtomicBool>, seen: Seen) {
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
-    let mut connection = None;
-    while !stop.load(Ordering::Relaxed) {
-        pace.tick().await;
-        if connection.is_none() || !keep {
-            connection = get.connect().await.ok();
+struct Client {
+    get: Get,
+    keep: bool,
+    answers: Arc<AtomicU32>,
+}
+
+impl Client {
+    async fn run(self, stop: Arc<AtomicBool>, seen: Seen) {
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / RATE);
+        let mut connection = None;
+        while !stop.load(Ordering::Relaxed) {
+            pace.tick().await;
+            if connection.is_none() || !self.keep {
+                connection = self.get.connect().await.ok();
+            }
+            let answer = match &mut connection {
+                Some(open) => open.send(&self.get).await.ok(),
+                None => None,
+            };
+            self.answers.fetch_add(u32::from(answer.is_some()), Ordering::Relaxed);
+            let what = match &answer {
+                Some(answer) if answer.reached_backend() => "backend".to_owned(),
+                Some(answer) => answer.status.to_string(),
+                None => "broken off".to_owned(),
+            };
+            // A server says before which request it closes the connection (RFC 9112, 9.6).
+            let closes = |answer: &Answer| answer.header("connection").is_some_and(|value| value == "close");
+            if answer.as_ref().is_none_or(closes) {
+                connection = None;
+            }
+            *seen.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
         }
-        let answer = match &mut connection {
-            Some(open) => open.send(&get).await.ok(),
-            None => None,
-        };
-        let what = match &answer {
-            Some(answer) if answer.reached_backend() => "backend".to_owned(),
-            Some(answer) => answer.status.to_string(),
-            None => "broken off".to_owned(),
-        };
-        // A server says before which request it closes the connection (RFC 9112, 9.6).
-        let closes = |answer: &Answer| answer.header("connection").is_some_and(|value| value == "close");
-        if answer.as_ref().is_none_or(closes) {
-            connection = None;
-        }
-        *seen.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
     }
 }
 
@@ -116,9 +132,17 @@ async fn settled(
     }
 }
 
-/// Under load: a protected route appears, its policy changes, goes, and comes back.
+/// Under load, at each of two replicas: a protected route appears, its policy changes, goes, and comes back.
 pub(super) async fn security_policy(scene: &Scene, field: &str, policies: [Value; 2], refusal: &str) -> Shown {
+    let replicas = scene.replicas(2).await?;
+    let shown = changes(scene, &replicas, field, policies, refusal).await;
+    scene.replicas(1).await?;
+    shown
+}
+
+async fn changes(scene: &Scene, replicas: &[SocketAddr], field: &str, policies: [Value; 2], refusal: &str) -> Shown {
     const HOST: &str = "traffic.lab.example.com";
+    const BEFORE: &str = "before.lab.example.com";
     let endpoint = |policy: Option<&Value>| {
         let mut endpoint = json!({"hostnames": [HOST]});
         if let Some(policy) = policy {
@@ -126,9 +150,11 @@ pub(super) async fn security_policy(scene: &Scene, field: &str, policies: [Value
         }
         endpoint
     };
-    scene.apply(&json!({"hostnames": ["before.lab.example.com"]})).await?;
-    scene.served("before.lab.example.com").await?;
-    let load = Load::start(&scene.get(HOST, "/"));
+    scene.apply(&json!({"hostnames": [BEFORE]})).await?;
+    scene.served(BEFORE).await?;
+    scene.served_by_all(replicas, BEFORE).await?;
+    let places: Vec<Get> = replicas.iter().map(|replica| Get::new(*replica, HOST, "/")).collect();
+    let load = Load::start(&places);
     let mut told = Vec::new();
     let mut total = 0;
     let mut all_failures = 0;
@@ -150,12 +176,17 @@ pub(super) async fn security_policy(scene: &Scene, field: &str, policies: [Value
         expect(wrong == 0, &format!("what was applied is in force {} s later", took.as_secs()), &told)?;
         expect(after.values().sum::<u32>() > 0, "answers", &told)?;
     }
+    let by_place: Vec<u32> = load.by_place.iter().map(|answers| answers.load(Ordering::Relaxed)).collect();
     let seconds = load.end().await.as_secs_f64();
     let rate = f64::from(total) / seconds;
+    expect(by_place.iter().all(|answers| *answers >= ENOUGH), "answers of every replica", &by_place)?;
     expect(all_failures == 0, "no 5xx and nothing broken off", &told)?;
     // 200 a second for five seconds of each step; a machine that is slower has had longer.
     expect(total >= ENOUGH * 4, "at least 1000 requests in each step", &rate)?;
-    Ok(format!("{total} requests, {rate:.0} a second, half on kept connections; {}", told.join("; ")))
+    Ok(format!(
+        "{total} requests, {rate:.0} a second, half on kept connections, answers by replica {by_place:?}; {}",
+        told.join("; ")
+    ))
 }
 
 /// Under load: the gateway's pod is killed in front of a protected endpoint.
@@ -163,7 +194,7 @@ pub(super) async fn killed(scene: &Scene) -> Shown {
     const HOST: &str = "killed.lab.example.com";
     scene.apply(&json!({"hostnames": [HOST], "policies": {"ipAccess": {"allow": ["10.9.0.0/16"]}}})).await?;
     scene.served(HOST).await?;
-    let load = Load::start(&scene.get(HOST, "/"));
+    let load = Load::start(&[scene.get(HOST, "/")]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = load.take();
     let pods = scene.kill_gateway().await?;
@@ -196,11 +227,8 @@ pub(super) async fn killed(scene: &Scene) -> Shown {
 /// lets in, so that it can be opened when the policy is in force.
 pub(super) async fn closed(scene: &Scene) -> Shown {
     const HOST: &str = "closed.lab.example.com";
-    let from = |index: usize| -> Shown<Get> {
-        let address = CLIENT_ADDRESSES[index].parse().map_err(|_| "no address")?;
-        Ok(scene.get(HOST, "/").from(address))
-    };
-    let (insider, outsider) = (from(0)?, from(1)?);
+    let from = |address| scene.get(HOST, "/").from(address);
+    let (insider, outsider) = (from(CLIENT_ADDRESSES[0]), from(CLIENT_ADDRESSES[1]));
     let endpoint = |service: &str| {
         json!({"hostnames": [HOST], "service": service,
             "policies": {"ipAccess": {"allow": [format!("{}/32", CLIENT_ADDRESSES[0])]}}})

@@ -104,6 +104,9 @@ impl fmt::Display for ContractReport {
             let CheckInfo { name, proves, fix } = check.info;
             match &check.skipped {
                 Some(reason) => writeln!(f, "  left out  {name}: {reason}")?,
+                None if check.failures.is_empty() && check.cases == 0 => {
+                    writeln!(f, "  no cases  {name}: nothing of the module is concerned; it would prove: {proves}")?;
+                }
                 None if check.failures.is_empty() => {
                     writeln!(f, "  passed    {name} ({} cases): {proves}", check.cases)?;
                 }

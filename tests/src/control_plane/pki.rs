@@ -55,6 +55,15 @@ impl Authority {
         self.sign(&mut params)
     }
 
+    /// For a user, and no longer valid.
+    pub(crate) fn expired_user(&self, user: &str) -> Result<Pair, Error> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name = name(user, None);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2020, 2, 1));
+        self.sign(&mut params)
+    }
+
     fn sign(&self, params: &mut CertificateParams) -> Result<Pair, Error> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;

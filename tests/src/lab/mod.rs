@@ -18,8 +18,12 @@ mod preflight;
 mod provider;
 pub mod request;
 mod state;
+pub mod translation;
 
-use std::fs::File;
+use std::{
+    fs::File,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use kube::{Client, config::Kubeconfig};
 
@@ -36,7 +40,11 @@ use crate::{Error, control_plane::kubeconfig};
 pub const NODE_ADDRESS: &str = "192.0.2.10";
 
 /// Addresses of clients, for tests to send from; TEST-NET-2.
-pub const CLIENT_ADDRESSES: [&str; 3] = ["198.51.100.10", "198.51.100.11", "198.51.100.200"];
+pub const CLIENT_ADDRESSES: [IpAddr; 3] = [test_net_2(10), test_net_2(11), test_net_2(200)];
+
+const fn test_net_2(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, last))
+}
 
 /// A running lab.
 pub struct Lab {

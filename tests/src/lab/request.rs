@@ -21,7 +21,7 @@ use tokio_rustls::{
     rustls::{
         ClientConfig, RootCertStore,
         crypto::ring,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     },
 };
 
@@ -72,6 +72,18 @@ impl Trust {
     /// # Errors
     /// When it is none.
     pub fn of(authority: &str) -> Result<Self, Error> {
+        Self::new(authority, None)
+    }
+
+    /// One that shows a certificate of its own: the authority's certificate, then certificate and key of the client, as PEM.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn with_certificate(authority: &str, certificate: &str, key: &str) -> Result<Self, Error> {
+        Self::new(authority, Some((certificate, key)))
+    }
+
+    fn new(authority: &str, own: Option<(&str, &str)>) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Lab(format!("no authority: {error}"));
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
@@ -80,8 +92,16 @@ impl Trust {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| failed(&error))?;
+                let config = config.with_client_auth_cert(chain.map_err(|error| failed(&error))?, key);
+                config.map_err(|error| failed(&error))?
+            }
+        };
         Ok(Self { config: Arc::new(config) })
     }
 

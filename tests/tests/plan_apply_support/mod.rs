@@ -11,7 +11,7 @@ use std::{
 use gateway_modules_core::{
     channel::Channel,
     cluster::{ApplyEvent, ApplyOptions, ApplyOutcome, Cluster, ClusterError, ClusterOptions},
-    compile::{ClosedForm, Gate, GatePolicy, ModuleUse, Phase, Release, ReleaseObject, Role},
+    compile::{CLOSED_BACKEND, ClosedForm, Gate, GatePolicy, ModuleUse, Phase, Release, ReleaseObject, Role},
     intent::policies::PolicyKind,
     module::{Acknowledgement, ModuleVersion},
     object::{GroupVersionKind, Object, ObjectKey},
@@ -205,7 +205,7 @@ impl Lab {
                 acknowledgement: Acknowledgement::PolicyAncestors,
             })
             .collect();
-        entry.gate = Some(Gate { closed: ClosedForm(self.route_object(name, host, "nobody")), policies });
+        entry.gate = Some(Gate { closed: ClosedForm(self.route_object(name, host, CLOSED_BACKEND)), policies });
         entry
     }
 }

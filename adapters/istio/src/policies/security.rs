@@ -145,8 +145,8 @@ fn jwt(place: &Place<'_>, mapping: &mut Mapping) -> Option<()> {
 
     let mut differences = vec![Difference {
         name: "jwt/missing-token-403".to_owned(),
-        text: "a request without a token is refused with 403 by the AuthorizationPolicy, not with 401; a wrong or expired \
-               token is refused with 401"
+        text: "a request without a token, or with one for another audience, is refused with 403 by the AuthorizationPolicy, \
+               not with 401; a wrong or expired token is refused with 401"
             .to_owned(),
         // The same requests are refused.
         stricter: true,

@@ -69,6 +69,11 @@ impl<S: Serialize + Clone> Draft<S> {
         self.pending.push(Pending { field, difference: None, bytes: vec![Bytes::There(citation)] });
     }
 
+    /// The field is emitted with a difference in another object.
+    pub(crate) fn approximate_in(&mut self, field: FieldRef, difference: Difference, citation: Citation) {
+        self.pending.push(Pending { field, difference: Some(difference), bytes: vec![Bytes::There(citation)] });
+    }
+
     /// The field cannot be had.
     pub(crate) fn unsupported(&mut self, field: FieldRef, reason: impl Into<String>, alternatives: &[&str]) {
         self.mapping.unsupported(field, reason, alternatives);

@@ -329,7 +329,8 @@ fn connection_limit(job: Job<'_>, draft: &mut Draft<BackendConfigPolicySpec>) {
         _ => {
             spec.max_connections = Some(policy.value.max);
             draft.holds(kind);
-            draft.exact(field, &["/circuitBreakers/maxConnections"]);
+            let waits = Difference::requests_wait_for_a_connection();
+            draft.approximate(field, waits, &["/circuitBreakers/maxConnections"]);
         }
     }
 }
@@ -391,7 +392,7 @@ fn health_check(job: Job<'_>, scope: &BackendScope, draft: &mut Draft<BackendCon
     match &value.probe {
         HealthProbe::Http { path } => {
             spec.http = Some(json!({ "path": path.as_str() }));
-            draft.exact(probe.child("http").child("path"), &["/healthCheck/http/path"]);
+            checked(draft, probe.child("http").child("path"), unhealthy, "/healthCheck/http/path");
         }
         HealthProbe::Grpc { service } => {
             if !scope.grpc {
@@ -405,7 +406,7 @@ fn health_check(job: Job<'_>, scope: &BackendScope, draft: &mut Draft<BackendCon
                 grpc["serviceName"] = service.as_str().into();
             }
             spec.grpc = Some(grpc);
-            draft.exact(probe.child("grpc"), &["/healthCheck/grpc"]);
+            checked(draft, probe.child("grpc"), unhealthy, "/healthCheck/grpc");
         }
     }
     draft.spec.health_check = Some(spec);
@@ -416,7 +417,16 @@ fn health_check(job: Job<'_>, scope: &BackendScope, draft: &mut Draft<BackendCon
         draft.exact(field.child("healthyThreshold"), &["/healthCheck/healthyThreshold"]);
     }
     if value.unhealthy_threshold.is_some() {
-        draft.exact(field.child("unhealthyThreshold"), &["/healthCheck/unhealthyThreshold"]);
+        checked(draft, field.child("unhealthyThreshold"), unhealthy, "/healthCheck/unhealthyThreshold");
+    }
+}
+
+/// A field on which it depends after how many bad answers an endpoint is out.
+fn checked(draft: &mut Draft<BackendConfigPolicySpec>, field: FieldRef, threshold: u32, pointer: &str) {
+    if threshold > 1 {
+        draft.approximate(field, Difference::a_bad_answer_counts_at_once(), &[pointer]);
+    } else {
+        draft.exact(field, &[pointer]);
     }
 }
 

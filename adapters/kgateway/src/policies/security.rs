@@ -5,7 +5,7 @@ use gateway_modules_core::{
         FieldRef, Listener, ListenerProtocol, TlsMode,
         policies::{ApiKeyLocation, ExternalAuthorizationProtocol, Jwks, PolicyKind},
     },
-    module::{DerivedSecret, GatewayScope, RouteScope, SecretTransform},
+    module::{DerivedSecret, Difference, GatewayScope, RouteScope, SecretTransform},
     types::HttpsUrl,
 };
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ fn jwt(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft<TrafficPolicySpec
     draft.exact_in(field.child("issuer"), at("issuer"));
     draft.exact_in(field.child("forwardToken"), at("forwardToken"));
     if !value.audiences.is_empty() {
-        draft.exact_in(field.child("audiences"), at("audiences"));
+        draft.approximate_in(field.child("audiences"), Difference::foreign_audience_403(), at("audiences"));
     }
     if !value.claims_to_headers.is_empty() {
         draft.exact_in(field.child("claimsToHeaders"), at("claimsToHeaders"));

@@ -8,11 +8,12 @@ use super::{
     EndpointStatus, GatewayStatus, Health, ListenerStatus, ParentStatus, PolicyStatus, PromiseStatus, Reason,
     RouteStatus, Status,
     conditions::{Demand, check},
+    index::Index,
     urls::{ParentRef, addresses, urls},
 };
 use crate::{
     cluster::acknowledge,
-    compile::{GatePolicy, Phase, Promise, Release, Role},
+    compile::{Promise, Release},
     module::Enforcement,
     object::{Object, ObjectKey},
     plan::{ANNOTATION_CLOSED, ANNOTATION_SENT, Identity, ParentState},
@@ -29,6 +30,7 @@ pub(in crate::cluster) fn evaluate(
     let mut evaluation = Evaluation {
         objects,
         release,
+        index: Index::of(release),
         controller: release
             .and_then(|release| release.module.controller.clone())
             .or_else(|| parent.and_then(|parent| parent.record.selection.as_ref()?.controller.clone())),
@@ -44,6 +46,7 @@ pub(in crate::cluster) fn evaluate(
         routes: evaluation.routes(),
         policies: evaluation.policies(),
         promises: Vec::new(),
+        probes: Vec::new(),
         endpoints: Vec::new(),
         reasons: Vec::new(),
     };
@@ -62,6 +65,7 @@ pub(in crate::cluster) fn evaluate(
 struct Evaluation<'a> {
     objects: &'a BTreeMap<Identity, Value>,
     release: Option<&'a Release>,
+    index: Index<'a>,
     controller: Option<String>,
     reasons: Vec<Reason>,
 }
@@ -194,17 +198,11 @@ impl<'a> Evaluation<'a> {
         statuses
     }
 
-    fn gate_policies(&self) -> Vec<&'a GatePolicy> {
-        let entries = self.release.into_iter().flat_map(|release| &release.objects);
-        entries.filter_map(|entry| entry.gate.as_ref()).flat_map(|gate| &gate.policies).collect()
-    }
-
     fn blocked(&mut self, route: &ObjectKey) {
-        let entries = self.release.into_iter().flat_map(|release| &release.objects);
-        let gate = entries.filter(|entry| entry.key() == *route).find_map(|entry| entry.gate.as_ref());
-        let mut missing: Vec<String> = gate
-            .into_iter()
-            .flat_map(|gate| &gate.policies)
+        let mut missing: Vec<String> = self
+            .index
+            .waits_for(route)
+            .iter()
             .filter_map(|policy| {
                 let Some(object) = self.objects.get(&Identity::from(&policy.object)) else {
                     return Some(format!("{} is not there", policy.object));
@@ -220,7 +218,6 @@ impl<'a> Evaluation<'a> {
     }
 
     fn policies(&mut self) -> Vec<PolicyStatus> {
-        let gates = self.gate_policies();
         let found = self.of_kind(|_| true);
         let mut statuses = Vec::new();
         for (object, value) in found {
@@ -230,12 +227,11 @@ impl<'a> Evaluation<'a> {
                 continue;
             }
             let name = object.to_string();
-            let gate: Vec<&GatePolicy> =
-                gates.iter().copied().filter(|gate| Identity::from(&gate.object) == Identity::from(&object)).collect();
-            let health = if gate.is_empty() {
+            let gates = self.index.gates(&object);
+            let health = if gates.is_empty() {
                 self.policy_health(&name, value)
             } else {
-                let worst = gate.iter().find_map(|gate| acknowledge::effective(gate, value, None).err());
+                let worst = gates.iter().find_map(|gate| acknowledge::effective(gate, value, None).err());
                 if let Some(message) = worst.clone() {
                     let next = "the policy is not in force; look at its controller";
                     self.reason(Health::Degraded, &name, message, next);
@@ -268,24 +264,22 @@ impl<'a> Evaluation<'a> {
 
     fn promises(&self, routes: &[RouteStatus]) -> Vec<PromiseStatus> {
         let Some(release) = self.release else { return Vec::new() };
+        let opened: BTreeSet<Identity> =
+            routes.iter().filter(|route| !route.closed).map(|route| Identity::from(&route.object)).collect();
         release
             .policies
             .iter()
             .map(|statement| {
-                let own = |entry: &&crate::compile::ReleaseObject| {
-                    matches!(&entry.role, Role::Route { binding } if *binding == statement.binding)
-                };
-                let entries: Vec<_> = release.objects.iter().filter(own).collect();
-                let open = entries.iter().any(|entry| {
-                    routes.iter().any(|route| Identity::from(&route.object) == Identity::from(&entry.key()) && !route.closed)
-                });
+                let entries = self.index.routes(&statement.binding);
+                let open = entries.iter().any(|entry| opened.contains(&Identity::from(&entry.key())));
                 let there = statement.objects.iter().all(|key| self.objects.contains_key(&Identity::from(key)));
-                let effective = entries.iter().filter_map(|entry| entry.gate.as_ref()).flat_map(|gate| &gate.policies).all(
-                    |policy| {
-                        let object = self.objects.get(&Identity::from(&policy.object));
-                        object.is_some_and(|object| acknowledge::effective(policy, object, None).is_ok())
-                    },
-                );
+                let effective =
+                    entries.iter().filter_map(|entry| entry.gate.as_ref()).flat_map(|gate| &gate.policies).all(
+                        |policy| {
+                            let object = self.objects.get(&Identity::from(&policy.object));
+                            object.is_some_and(|object| acknowledge::effective(policy, object, None).is_ok())
+                        },
+                    );
                 let attached = matches!(statement.enforcement, Enforcement::Attached { .. });
                 let achieved = match () {
                     () if !open || !there => None,
@@ -303,30 +297,13 @@ impl<'a> Evaluation<'a> {
     }
 
     fn endpoints(&self, status: &Status) -> Vec<EndpointStatus> {
-        let binding_of = |route: &ObjectKey| -> Option<Binding> {
-            let entries = self.release.into_iter().flat_map(|release| &release.objects);
-            entries.filter(|entry| Identity::from(&entry.key()) == Identity::from(route)).find_map(|entry| match &entry
-                .role
-            {
-                Role::Route { binding } => Some(binding.clone()),
-                _ => None,
-            })
-        };
-        let redirects: BTreeSet<Identity> = self
-            .release
-            .into_iter()
-            .flat_map(|release| &release.objects)
-            .filter(|entry| entry.phase == Phase::Routes && matches!(entry.role, Role::RedirectRoute { .. }))
-            .map(|entry| Identity::from(&entry.key()))
-            .collect();
         let mut by_binding: BTreeMap<(Option<Binding>, String), (EndpointStatus, BTreeSet<String>)> = BTreeMap::new();
         for route in &status.routes {
-            let identity = Identity::from(&route.object);
-            let Some(value) = self.objects.get(&identity) else { continue };
-            if redirects.contains(&identity) {
+            let Some(value) = self.objects.get(&Identity::from(&route.object)) else { continue };
+            if self.index.is_redirect(&route.object) {
                 continue;
             }
-            let binding = binding_of(&route.object);
+            let binding = self.index.binding(&route.object).cloned();
             let group = (binding.clone(), if binding.is_some() { String::new() } else { route.object.to_string() });
             let (endpoint, found) = by_binding.entry(group).or_insert_with(|| {
                 (

@@ -2,11 +2,13 @@
 
 mod conditions;
 mod evaluate;
-mod urls;
+mod index;
+pub(in crate::cluster) mod urls;
 
 use serde::Serialize;
 
 pub(super) use self::evaluate::evaluate;
+use super::probe::{PolicyProbe, ProbeVerdict};
 use crate::{compile::Promise, intent::policies::PolicyKind, object::ObjectKey, plan::Selection, resolve::Binding};
 
 /// How something is. The order is that of a roll-up: the worst wins.
@@ -23,6 +25,8 @@ pub enum Health {
     Degraded,
     /// A route is closed, because its security policies are not acknowledged.
     Blocked,
+    /// A protected route has answered a request without credentials (a probe has seen it).
+    Open,
 }
 
 impl Health {
@@ -34,6 +38,7 @@ impl Health {
             Self::Unknown => "Unknown",
             Self::Degraded => "Degraded",
             Self::Blocked => "Blocked",
+            Self::Open => "Open",
         }
     }
 }
@@ -129,7 +134,7 @@ pub struct PromiseStatus {
     pub kind: PolicyKind,
     /// What an apply promises.
     pub promised: Promise,
-    /// What is kept; absent when the policy is not in force and its route is closed or not there.
+    /// What is kept; absent when the policy is not in force and its route is closed or not there, and when a probe was let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub achieved: Option<Promise>,
 }
@@ -172,8 +177,43 @@ pub struct Status {
     pub policies: Vec<PolicyStatus>,
     /// Security policies; empty when the status was asked for without the release.
     pub promises: Vec<PromiseStatus>,
+    /// What a probe has shown of each of these security policies; empty when there was none ([`Status::with_probe`]).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<PolicyProbe>,
     /// Endpoints.
     pub endpoints: Vec<EndpointStatus>,
     /// Why it is not ready, the worst first.
     pub reasons: Vec<Reason>,
+}
+
+impl Status {
+    /// With what a probe of the same release has shown: a refusal that was seen keeps the promise P3, and an answer without
+    /// credentials is worse than anything else.
+    #[must_use]
+    pub fn with_probe(mut self, probes: Vec<PolicyProbe>) -> Self {
+        for (promise, probe) in self.promises.iter_mut().zip(&probes) {
+            match probe.verdict {
+                ProbeVerdict::Observed if promise.achieved.is_some() => promise.achieved = Some(Promise::Observed),
+                ProbeVerdict::Open => promise.achieved = None,
+                _ => {}
+            }
+        }
+        for probe in probes.iter().filter(|probe| probe.verdict == ProbeVerdict::Open) {
+            self.health = Health::Open;
+            let endpoints =
+                self.endpoints.iter_mut().filter(|endpoint| endpoint.binding.as_ref() == Some(&probe.binding));
+            for endpoint in endpoints {
+                endpoint.health = Health::Open;
+                let reason = |route: &ObjectKey| Reason {
+                    health: Health::Open,
+                    object: route.to_string(),
+                    message: format!("{} does not keep anybody out: {}", probe.kind, probe.message),
+                    next: "take the endpoint out of service, and look at the controller of its policies".to_owned(),
+                };
+                self.reasons.splice(0..0, endpoint.routes.iter().map(reason));
+            }
+        }
+        self.probes = probes;
+        self
+    }
 }

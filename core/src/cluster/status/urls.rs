@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// A parent of a route, as it is written, with its defaults.
-pub(super) struct ParentRef<'a> {
-    pub(super) group: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
-    pub(super) section: Option<&'a str>,
-    pub(super) port: Option<i64>,
+pub(in crate::cluster) struct ParentRef<'a> {
+    pub(in crate::cluster) group: &'a str,
+    pub(in crate::cluster) kind: &'a str,
+    pub(in crate::cluster) namespace: &'a str,
+    pub(in crate::cluster) name: &'a str,
+    pub(in crate::cluster) section: Option<&'a str>,
+    pub(in crate::cluster) port: Option<i64>,
 }
 
 impl<'a> ParentRef<'a> {
-    pub(super) fn read(value: &'a Value, own_namespace: &'a str) -> Self {
+    pub(in crate::cluster) fn read(value: &'a Value, own_namespace: &'a str) -> Self {
         Self {
             group: value["group"].as_str().unwrap_or("gateway.networking.k8s.io"),
             kind: value["kind"].as_str().unwrap_or("Gateway"),
@@ -78,7 +78,7 @@ pub(super) fn urls(route: &Value, gateway: &Value, parent: &ParentRef<'_>, into:
     }
 }
 
-pub(super) fn addresses(gateway: &Value) -> Vec<String> {
+pub(in crate::cluster) fn addresses(gateway: &Value) -> Vec<String> {
     let addresses = gateway["status"]["addresses"].as_array().into_iter().flatten();
     addresses.filter_map(|address| address["value"].as_str().map(ToOwned::to_owned)).collect()
 }
@@ -95,7 +95,7 @@ fn scheme(kind: &str, protocol: &str) -> Option<(&'static str, Option<i64>)> {
 }
 
 /// The narrower of two host patterns, if one contains the other.
-fn narrower(a: &str, b: &str) -> Option<String> {
+pub(in crate::cluster) fn narrower(a: &str, b: &str) -> Option<String> {
     let below = |host: &str, pattern: &str| {
         pattern.strip_prefix('*').is_some_and(|suffix| host.len() > suffix.len() && host.ends_with(suffix))
     };

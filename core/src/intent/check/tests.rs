@@ -61,6 +61,16 @@ fn documents() {
 }
 
 #[test]
+fn what_is_to_be_installed_is_named() {
+    let gateway =
+        |fields: &str| PLANE.replace("spec:\n", &format!("spec:\n  gateway: {{ install: managed{fields} }}\n"));
+    one(&[&gateway(", className: istio")], "GWM0225 /spec/gateway/install", "which gateway has the class `istio`");
+    for good in ["", ", module: istio", ", module: istio, className: istio"] {
+        assert!(found(&[&gateway(good)]).0.is_empty(), "{good}");
+    }
+}
+
+#[test]
 fn names_stand_once() {
     let twice = "endpoints:\n  - { name: a, type: HTTP, port: 1, visibilities: [external] }\n  - { name: a, type: HTTP, port: 1, visibilities: [internal] }";
     one(&[&component("c", twice)], "GWM0203 /spec/endpoints/1/name", "second time");

@@ -165,6 +165,8 @@ pub(crate) fn declared(version: &ModuleVersion) -> Capabilities {
     for (kind, granularity, place, parts) in VENDOR_POLICIES {
         capabilities.declare_policy(*kind, *granularity, parts, &documentation(place));
     }
+    // What requests have shown (BEHAVIOUR.md).
+    capabilities.tested(include_str!("tested.csv"), (1, 7));
     capabilities
 }
 

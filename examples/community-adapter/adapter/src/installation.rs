@@ -3,7 +3,7 @@
 use gateway_modules_core::{
     installation::{
         Chart, ChartSource, ChartValue, Check, Class, Definitions, GatewayApi, Installation, InstallationOptions,
-        Known, NotInstallable, ValueKind, patch_release,
+        Known, Leftover, LeftoverPlace, NotInstallable, ValueKind, patch_release,
     },
     module::ModuleVersion,
     object::Object,
@@ -16,6 +16,10 @@ use crate::{CLASS, CONTROLLER, NAMESPACE, resources::GATEWAY_CLASS};
 const RELEASES: [&str; 1] = ["1.7.0"];
 /// github.com/envoyproxy/gateway is a public Go module; a test reads its chart.
 const VALUES: Known = Known::Verified { source: "github.com/envoyproxy/gateway charts/gateway-helm/values.tmpl.yaml" };
+
+/// Names of the chart's hooks, of a release `eg` in [`NAMESPACE`].
+const HOOK: &str = "eg-gateway-helm-certgen";
+const HOOK_OF_CLUSTER: &str = "eg-gateway-helm-certgen:envoy-gateway-system";
 
 pub(crate) fn installation(
     version: &ModuleVersion,
@@ -38,6 +42,7 @@ pub(crate) fn installation(
         gateway_api,
         Class::Installer { object: class },
     );
+    installation.leftovers = leftovers();
     installation.prerequisites = vec![Check::load_balancers()];
     installation.post_checks = vec![
         Check::served(&[
@@ -51,6 +56,32 @@ pub(crate) fn installation(
         Check::accepted(CLASS),
     ];
     Ok(installation)
+}
+
+/// The chart's hooks, which Helm leaves, and the certificates that their Job writes.
+fn leftovers() -> Vec<Leftover> {
+    let rights = "rbac.authorization.k8s.io/v1";
+    let hook = |api_version, kind, place, name, source| Leftover { api_version, kind, place, name, source };
+    let rbac = "charts/gateway-helm/templates/certgen-rbac.yaml";
+    let mut all = vec![
+        hook("batch/v1", "Job", LeftoverPlace::Own, HOOK, "charts/gateway-helm/templates/certgen.yaml"),
+        hook("v1", "ServiceAccount", LeftoverPlace::Own, HOOK, rbac),
+        hook(rights, "RoleBinding", LeftoverPlace::Own, HOOK, rbac),
+        hook(rights, "Role", LeftoverPlace::Own, HOOK, rbac),
+        hook(rights, "ClusterRoleBinding", LeftoverPlace::Cluster, HOOK_OF_CLUSTER, rbac),
+        hook(rights, "ClusterRole", LeftoverPlace::Cluster, HOOK_OF_CLUSTER, rbac),
+        hook(
+            "admissionregistration.k8s.io/v1",
+            "MutatingWebhookConfiguration",
+            LeftoverPlace::Cluster,
+            "envoy-gateway-topology-injector.envoy-gateway-system",
+            "charts/gateway-helm/templates/envoy-proxy-topology-injector-webhook.yaml",
+        ),
+    ];
+    for name in ["envoy-gateway", "envoy", "envoy-rate-limit", "envoy-oidc-hmac"] {
+        all.push(hook("v1", "Secret", LeftoverPlace::Own, name, "internal/provider/kubernetes/secrets.go"));
+    }
+    all
 }
 
 fn values(options: &InstallationOptions) -> [ChartValue; 5] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use gateway_modules::core::{
-    cluster::{ApplyEvent, ApplyOptions, ApplyOutcome, Cluster, Health},
+    cluster::{ApplyEvent, ApplyOptions, ApplyOutcome, Cluster, Health, ProbeOptions, ProbeVerdict},
     compile::Release,
     plan::Plan,
 };
@@ -12,7 +12,7 @@ use gateway_modules::core::{
 use crate::{
     Run,
     cluster::{ClusterArgs, block_on},
-    commands::plan,
+    commands::{plan, status},
     exit::Failure,
     input::IntentArgs,
     output::{self, Format},
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// How long `--wait` waits, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     timeout: u64,
+    /// Afterwards asks the protected routes without credentials, at the addresses of their Gateways, whether they refuse; exit 4
+    /// where that is not seen.
+    #[arg(long, conflicts_with = "dry_run")]
+    probe: bool,
     /// `json` prints one event per line.
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -51,7 +55,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Run {
     block_on(async {
-        let mut blocked = Vec::new();
+        let (mut blocked, mut unobserved) = (Vec::new(), Vec::new());
         for (cluster, plane) in args.cluster.compile(&args.intent).await? {
             let reason = plane.target.selected.reason.to_string();
             let plane = plane.compiled;
@@ -77,11 +81,20 @@ pub(crate) fn run(args: &Args) -> Run {
             if args.wait && !args.dry_run && outcome.is_complete() {
                 wait_until_ready(&cluster, release, Duration::from_secs(args.timeout)).await?;
             }
+            if args.probe && outcome.is_complete() {
+                let probes = cluster.probe(release, ProbeOptions::default()).await?;
+                let seen = probes.iter().filter(|probe| probe.verdict == ProbeVerdict::Observed).count();
+                output::note(&format!("data plane {}: {seen} security policies were seen to refuse", plane.plane.name));
+                unobserved.extend(status::unobserved(&probes));
+            }
         }
-        if blocked.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::NotReady(format!("Blocked:\n  {}", blocked.join("\n  "))))
+        let told = |title: &str, lines: &[String]| match lines {
+            [] => String::new(),
+            lines => format!("{title}:\n  {}\n", lines.join("\n  ")),
+        };
+        match told("Blocked", &blocked) + &told("Not observed", &unobserved) {
+            text if text.is_empty() => Ok(()),
+            text => Err(Failure::NotReady(text.trim_end().to_owned())),
         }
     })
 }

@@ -1,18 +1,21 @@
 //! `gwm install`.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
-use gateway_modules::core::{
-    channel::Channel,
-    cluster::Cluster,
-    installation::{DefinitionChange, GatewayApiInstalled, InstallationOptions},
-    module::{GatewayModule, ModuleVersion, Requirement},
-    object::{GroupVersionKind, ObjectKey},
+use gateway_modules::{
+    InstalledCrds,
+    core::{
+        cluster::Cluster,
+        installation::DefinitionChange,
+        intent::Intent,
+        module::{GatewayModule, ModuleVersion, Requirement},
+        types::{LabelKey, LabelValue},
+    },
 };
 use gateway_modules_installation::{
-    ARGO_CD_NAMESPACE, Action, ArgoCd, Backend, ChartSettings, Flux, Helm, HelmOptions, InstallError, InstallPlan,
-    InstallRequest, Progress, Record, State, install, manifests, plan,
+    ARGO_CD_NAMESPACE, Action, BackendSettings, HelmOptions, InstallError, InstallPlan, InstallRequest,
+    InstallSettings, Progress, ReadyBackend, Record, State, install, manifests, plan,
 };
 use serde_json::Value;
 
@@ -85,19 +88,27 @@ pub(crate) struct BackendArgs {
 
 impl BackendArgs {
     /// Who carries it out; Helm as well, where charts are fetched by it.
-    pub(crate) async fn find(
-        &self,
-        name: BackendName,
-        cluster: &ClusterArgs,
-    ) -> Result<(Box<dyn Backend>, Option<Helm>), Failure> {
-        Ok(match name {
-            BackendName::Flux => (Box::new(Flux::new()), None),
-            BackendName::ArgoCd => (Box::new(ArgoCd::new(self.argo_cd_namespace.clone())), None),
+    pub(crate) async fn find(&self, name: BackendName, cluster: &ClusterArgs) -> Result<ReadyBackend, Failure> {
+        Ok(self.settings(name, cluster).ready(None).await?)
+    }
+
+    /// Who carries it out.
+    pub(crate) fn settings(&self, name: BackendName, cluster: &ClusterArgs) -> BackendSettings {
+        match name {
+            BackendName::Flux => BackendSettings::Flux,
+            BackendName::ArgoCd => BackendSettings::ArgoCd { namespace: self.argo_cd_namespace.clone() },
             BackendName::Helm | BackendName::Manifests => {
-                let helm = self.helm(cluster).await?;
-                (Box::new(helm.clone()), Some(helm))
+                let (kubeconfig, context) = cluster.kubeconfig();
+                let mut options = HelmOptions::default();
+                options.program.clone_from(&self.helm);
+                options.kubeconfig = kubeconfig;
+                options.context = context;
+                options.registry_config.clone_from(&self.registry_config);
+                options.ca_file.clone_from(&self.ca_file);
+                options.plain_http = self.plain_http;
+                BackendSettings::Helm(options)
             }
-        })
+        }
     }
 
     /// The one that is named, else the one that is recorded, else Helm.
@@ -105,33 +116,11 @@ impl BackendArgs {
         let recorded = || record.and_then(|record| BackendName::from_str(&record.backend, true).ok());
         self.backend.or_else(recorded).unwrap_or(BackendName::Helm)
     }
-
-    async fn helm(&self, cluster: &ClusterArgs) -> Result<Helm, Failure> {
-        let (kubeconfig, context) = cluster.kubeconfig();
-        let mut options = HelmOptions::default();
-        options.program.clone_from(&self.helm);
-        options.kubeconfig = kubeconfig;
-        options.context = context;
-        options.registry_config.clone_from(&self.registry_config);
-        options.ca_file.clone_from(&self.ca_file);
-        options.plain_http = self.plain_http;
-        Ok(Helm::find(options).await?)
-    }
 }
 
-/// What install and upgrade share.
+/// Where charts and images are from, and what they are like, whatever is installed.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub(crate) struct HowArgs {
-    /// Version of the gateway, as a line (`2.4`) or in full; absent: the one that the module assumes.
-    #[arg(long = "version", value_name = "VERSION")]
-    pub(crate) version: Option<String>,
-    /// Version of the main chart, where it is not the one that the module knows for the gateway's version.
-    #[arg(long, value_name = "VERSION")]
-    chart_version: Option<String>,
-    /// Values over the module's own: a file for the main chart, or `CHART=FILE`. May be repeated.
-    #[arg(long, value_name = "[CHART=]FILE")]
-    values: Vec<String>,
+pub(crate) struct SourceArgs {
     /// Registry that has all charts under their own names.
     #[arg(long, value_name = "oci://…", conflicts_with = "charts")]
     registry: Option<String>,
@@ -147,15 +136,57 @@ pub(crate) struct HowArgs {
     /// Secret in the gateway's namespace with which images are pulled. May be repeated.
     #[arg(long, value_name = "NAME")]
     image_pull_secret: Vec<String>,
-    /// Drop values that the installed release has and that are not asked for now.
-    #[arg(long)]
-    reset_values: bool,
     /// Install although a chart does not know a value that the module sets.
     #[arg(long)]
     allow_unknown_values: bool,
     /// File of a release of Gateway API whose definitions may be installed; never over newer ones, nor another channel.
     #[arg(long, value_name = "FILE")]
     gateway_api: Vec<PathBuf>,
+}
+
+impl SourceArgs {
+    /// What holds for every module.
+    pub(crate) fn settings(&self) -> Result<InstallSettings, Failure> {
+        let mut settings = InstallSettings::default();
+        settings.charts.registry.clone_from(&self.registry);
+        settings.charts.folder.clone_from(&self.charts);
+        settings.charts.allow_unknown_values = self.allow_unknown_values;
+        for entry in &self.digest {
+            let (chart, digest) = entry
+                .split_once('=')
+                .filter(|(_, digest)| digest.starts_with("sha256:"))
+                .ok_or_else(|| Failure::Usage(format!("--digest {entry}: write CHART=sha256:…")))?;
+            settings.charts.digests.insert(chart.to_owned(), digest.to_owned());
+        }
+        settings.image_registry.clone_from(&self.image_registry);
+        settings.image_pull_secrets.clone_from(&self.image_pull_secret);
+        for path in &self.gateway_api {
+            settings.gateway_api.extend(read_definitions(path)?);
+        }
+        Ok(settings)
+    }
+}
+
+/// What install and upgrade share.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HowArgs {
+    /// Version of the gateway, as a line (`2.4`) or in full; absent: the one that the module assumes.
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(crate) version: Option<String>,
+    /// Version of the main chart, where it is not the one that the module knows for the gateway's version.
+    #[arg(long, value_name = "VERSION")]
+    chart_version: Option<String>,
+    /// Values over the module's own: a file for the main chart, or `CHART=FILE`. May be repeated.
+    #[arg(long, value_name = "[CHART=]FILE")]
+    values: Vec<String>,
+    /// Label of the pods that carry requests, where the installation makes them: `KEY=VALUE`. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pod_label: Vec<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Drop values that the installed release has and that are not asked for now.
+    #[arg(long)]
+    reset_values: bool,
     /// Intents whose policies need values of the installation, which are set.
     #[command(flatten)]
     pub(crate) intent: OptionalIntentArgs,
@@ -176,87 +207,67 @@ impl HowArgs {
     /// What can be refused without a cluster is refused before one is asked: a module that is not installed this way, a version without
     /// a chart, a file that cannot be read.
     pub(crate) fn needs_no_cluster(&self, module: &dyn GatewayModule) -> Result<(), Failure> {
-        let version = self.version.as_deref().unwrap_or(module.metadata().default_version);
-        let version = ModuleVersion::new(version).map_err(Failure::Usage)?;
-        let options = InstallationOptions::default()
-            .with_image_registry(self.image_registry.clone())
-            .with_chart_version(self.chart_version.clone());
-        let installation = module.installation(&version, &options).map_err(InstallError::from)?;
+        let settings = self.settings()?;
+        let options = settings.options(self.intent.channel.unwrap_or_default());
+        let mut installation = module.installation(&self.version(module)?, &options).map_err(InstallError::from)?;
+        installation.label_pods(&settings.pod_labels).map_err(InstallError::from)?;
         if let Some((_, reason)) = module.metadata().nearest_line(&installation.version) {
             output::note(&format!("warning: {reason}"));
-        }
-        for entry in &self.values {
-            read_yaml(entry.split_once('=').map_or(entry.as_str(), |(_, file)| file))?;
-        }
-        for path in &self.gateway_api {
-            read_definitions(path)?;
         }
         Ok(())
     }
 
-    /// What is asked for, for one module.
+    fn version(&self, module: &dyn GatewayModule) -> Result<ModuleVersion, Failure> {
+        ModuleVersion::new(self.version.as_deref().unwrap_or(module.metadata().default_version)).map_err(Failure::Usage)
+    }
+
+    fn settings(&self) -> Result<InstallSettings, Failure> {
+        let mut settings = self.source.settings()?;
+        settings.channel = self.intent.channel;
+        settings.chart_version.clone_from(&self.chart_version);
+        for entry in &self.values {
+            let (chart, file) = entry.split_once('=').unwrap_or(("", entry));
+            settings.values.insert(chart.to_owned(), (file.to_owned(), read_yaml(file)?));
+        }
+        for entry in &self.pod_label {
+            let wrong = |reason: String| Failure::Usage(format!("--pod-label {entry}: {reason}"));
+            let (key, value) = entry.split_once('=').ok_or_else(|| wrong("write KEY=VALUE".to_owned()))?;
+            let key: LabelKey = key.parse().map_err(|error| wrong(format!("{error}")))?;
+            let value: LabelValue = value.parse().map_err(|error| wrong(format!("{error}")))?;
+            settings.pod_labels.insert(key.to_string(), value.to_string());
+        }
+        Ok(settings)
+    }
+
+    /// The intents of `-f`, read once: standard input has nothing a second time.
+    pub(crate) fn intents(&self) -> Result<Option<Intent>, Failure> {
+        if self.intent.filenames.is_empty() { Ok(None) } else { self.intent.required()?.load().map(Some) }
+    }
+
+    /// The CRDs that intents are compiled for.
+    pub(crate) fn crds(&self) -> InstalledCrds {
+        InstalledCrds::assumed(self.intent.channel.unwrap_or_default())
+    }
+
+    /// What is asked for, for one module and the intents of `-f`.
     pub(crate) async fn request(
         &self,
         cluster: &Cluster,
         module: Arc<dyn GatewayModule>,
-        version: Option<&str>,
+        intent: Option<&Intent>,
     ) -> Result<InstallRequest, Failure> {
-        let version = self.version.as_deref().or(version).unwrap_or(module.metadata().default_version);
-        let version = ModuleVersion::new(version).map_err(Failure::Usage)?;
-        let channel = match self.intent.channel {
-            Some(channel) => channel,
-            None => channel_of(cluster).await?,
-        };
-        let options = InstallationOptions::default()
-            .with_channel(channel)
-            .with_image_registry(self.image_registry.clone())
-            .with_image_pull_secrets(self.image_pull_secret.clone())
-            .with_chart_version(self.chart_version.clone());
-        let mut installation = module.installation(&version, &options).map_err(InstallError::from)?;
-        if let (Some(version), Some(chart)) = (&self.chart_version, installation.charts.last_mut()) {
-            version.clone_into(&mut chart.version);
-        }
-        let main = installation.main_chart().map(|chart| chart.name.clone()).unwrap_or_default();
-        let mut values = BTreeMap::new();
-        for entry in &self.values {
-            let (chart, file) = entry.split_once('=').unwrap_or((&main, entry));
-            values.insert(chart.to_owned(), (file.to_owned(), read_yaml(file)?));
-        }
-        let mut charts = ChartSettings::default();
-        charts.registry.clone_from(&self.registry);
-        charts.folder.clone_from(&self.charts);
-        charts.allow_unknown_values = self.allow_unknown_values;
-        for entry in &self.digest {
-            let (chart, digest) = entry
-                .split_once('=')
-                .filter(|(_, digest)| digest.starts_with("sha256:"))
-                .ok_or_else(|| Failure::Usage(format!("--digest {entry}: write CHART=sha256:…")))?;
-            charts.digests.insert(chart.to_owned(), digest.to_owned());
-        }
-        let mut gateway_api = Vec::new();
-        for path in &self.gateway_api {
-            gateway_api.extend(read_definitions(path)?);
-        }
-        let requirements = self.requirements(module.metadata().name)?;
-        Ok(InstallRequest {
-            module,
-            installation,
-            values,
-            requirements,
-            charts,
-            gateway_api,
-            adopt: false,
-            allow_downgrade: false,
-            reset_values: self.reset_values,
-        })
+        let version = self.version(module.as_ref())?;
+        let name = module.metadata().name;
+        let mut request = self.settings()?.request(cluster, module, &version).await?;
+        request.requirements = self.requirements(name, intent)?;
+        request.reset_values = self.reset_values;
+        Ok(request)
     }
 
     /// What the policies of the intents need, of the planes that are for this module.
-    fn requirements(&self, module: &str) -> Result<Vec<Requirement>, Failure> {
-        if self.intent.filenames.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (_, planes) = self.intent.required()?.compile()?;
+    fn requirements(&self, module: &str, intent: Option<&Intent>) -> Result<Vec<Requirement>, Failure> {
+        let Some(intent) = intent else { return Ok(Vec::new()) };
+        let planes = gateway_modules::compile_offline(intent, &gateway_modules::registry()?, &self.crds())?;
         crate::input::stop_on_errors(&planes)?;
         let releases =
             planes.iter().filter(|plane| plane.module == module).filter_map(|plane| plane.compiled.release.as_ref());
@@ -272,14 +283,7 @@ impl HowArgs {
     }
 }
 
-async fn channel_of(cluster: &Cluster) -> Result<Channel, Failure> {
-    const CRD: GroupVersionKind = GroupVersionKind::of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let key = ObjectKey { kind: CRD, namespace: None, name: "httproutes.gateway.networking.k8s.io".to_owned() };
-    let definition = cluster.get_object(&key).await?;
-    Ok(definition.as_ref().and_then(GatewayApiInstalled::of).map_or(Channel::default(), |there| there.channel))
-}
-
-fn read_yaml(path: &str) -> Result<Value, Failure> {
+pub(crate) fn read_yaml(path: &str) -> Result<Value, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{path}: {error}")))?;
     if text.trim().is_empty() {
         return Ok(Value::Null);
@@ -306,7 +310,7 @@ pub(crate) fn run(args: &Args) -> Run {
         let module = registry.get(&args.module)?;
         args.how.needs_no_cluster(module.as_ref())?;
         let cluster = args.cluster.connect(None).await?;
-        let mut request = args.how.request(&cluster, module, None).await?;
+        let mut request = args.how.request(&cluster, module, args.how.intents()?.as_ref()).await?;
         request.adopt = args.adopt;
         carry_out(&cluster, &args.how, &args.cluster, &request, args.output).await
     })
@@ -322,9 +326,9 @@ pub(crate) async fn carry_out(
 ) -> Run {
     let record = Record::read(cluster, request.module.metadata().name).await?;
     let name = how.backend.name(record.as_ref());
-    let (backend, helm) = how.backend.find(name, cluster_args).await?;
-    let backend = backend.as_ref();
-    let planned = plan(cluster, backend, helm.as_ref(), request).await?;
+    let ready = how.backend.find(name, cluster_args).await?;
+    let backend = ready.backend.as_ref();
+    let planned = plan(cluster, backend, ready.helm.as_ref(), request).await?;
     let warnings = planned.checks.iter().filter(|check| check.state != State::Holds && !check.blocks());
     for check in warnings {
         output::note(&format!("warning: {}: {}", check.name, check.message));

@@ -19,6 +19,7 @@ const FILES: &[(&str, &str)] = &[
     ("src/capabilities.rs", include_str!("../../templates/adapter/src/capabilities.rs")),
     ("src/provisioning.rs", include_str!("../../templates/adapter/src/provisioning.rs")),
     ("src/policies/mod.rs", include_str!("../../templates/adapter/src/policies/mod.rs")),
+    ("tests/behaviour.rs", include_str!("../../templates/adapter/tests/behaviour.rs")),
     ("tests/contract.rs", include_str!("../../templates/adapter/tests/contract.rs")),
 ];
 

@@ -1,6 +1,6 @@
 //! `gwm status`.
 
-use gateway_modules::core::cluster::{Health, Status};
+use gateway_modules::core::cluster::{Health, PolicyProbe, ProbeOptions, ProbeVerdict, Status};
 
 use crate::{
     Run,
@@ -23,6 +23,10 @@ pub(crate) struct Args {
     intent: OptionalIntentArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// Asks the protected routes without credentials, at the addresses of their Gateways, whether they refuse; exit 4 where that is
+    /// not seen.
+    #[arg(long, requires = "filenames")]
+    probe: bool,
     /// Form of the output.
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -55,7 +59,11 @@ pub(crate) fn run(args: &Args) -> Run {
         if args.data_planes.is_empty() {
             for (cluster, plane) in args.cluster.compile(&args.intent.required()?).await? {
                 if let Some(release) = &plane.compiled.compiled.release {
-                    statuses.push(cluster.status(release).await?);
+                    let mut status = cluster.status(release).await?;
+                    if args.probe {
+                        status = status.with_probe(cluster.probe(release, ProbeOptions::default()).await?);
+                    }
+                    statuses.push(status);
                 }
             }
         } else {
@@ -74,11 +82,20 @@ pub(crate) fn run(args: &Args) -> Run {
         output::data(&statuses, args.output)?;
     }
     let not_ready: Vec<_> = statuses.iter().filter(|status| status.health != Health::Ready).collect();
-    if not_ready.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = not_ready.iter().map(|status| format!("{} is {}", status.data_plane, status.health)).collect();
-    Err(Failure::NotReady(names.join(", ")))
+    let mut names: Vec<_> =
+        not_ready.iter().map(|status| format!("{} is {}", status.data_plane, status.health)).collect();
+    names.extend(statuses.iter().flat_map(|status| unobserved(&status.probes)));
+    if names.is_empty() { Ok(()) } else { Err(Failure::NotReady(names.join("\n  "))) }
+}
+
+/// Security policies that a probe could have seen to refuse, and has not.
+pub(crate) fn unobserved(probes: &[PolicyProbe]) -> Vec<String> {
+    let fails = |probe: &&PolicyProbe| matches!(probe.verdict, ProbeVerdict::Open | ProbeVerdict::Unseen);
+    let words = |probe: &PolicyProbe| {
+        let how = if probe.verdict == ProbeVerdict::Open { "open" } else { "not seen to refuse" };
+        format!("{} of {} is {how}: {}", probe.kind, probe.binding, probe.message)
+    };
+    probes.iter().filter(fails).map(words).collect()
 }
 
 fn show(status: &Status) {
@@ -100,10 +117,26 @@ fn show(status: &Status) {
     output::print(&output::table(["ENDPOINT", "HEALTH", "URLS"], endpoints));
     if !status.promises.is_empty() {
         let promises = status.promises.iter().map(|promise| {
-            let achieved = promise.achieved.map_or_else(|| "none: closed".to_owned(), |achieved| achieved.to_string());
+            let open = status.probes.iter().any(|probe| {
+                probe.verdict == ProbeVerdict::Open && (&probe.binding, probe.kind) == (&promise.binding, promise.kind)
+            });
+            let none = if open { "none: OPEN" } else { "none: closed" };
+            let achieved = promise.achieved.map_or_else(|| none.to_owned(), |achieved| achieved.to_string());
             [promise.binding.to_string(), promise.kind.to_string(), promise.promised.to_string(), achieved]
         });
         output::print(&output::table(["SECURITY POLICY OF", "KIND", "PROMISED", "KEPT"], promises));
+    }
+    if !status.probes.is_empty() {
+        let probes = status.probes.iter().map(|probe| {
+            let verdict = match probe.verdict {
+                ProbeVerdict::Observed => "refuses",
+                ProbeVerdict::Open => "OPEN",
+                ProbeVerdict::Unseen => "not seen",
+                ProbeVerdict::NotShowable => "not to be shown",
+            };
+            [probe.binding.to_string(), probe.kind.to_string(), verdict.to_owned(), probe.message.clone()]
+        });
+        output::print(&output::table(["PROBE OF", "KIND", "WITHOUT CREDENTIALS", "ANSWERS"], probes));
     }
     for reason in &status.reasons {
         output::print(&format!("{} {}: {}\n  next: {}", reason.health, reason.object, reason.message, reason.next));

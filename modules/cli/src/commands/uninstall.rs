@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_modules::core::{cluster::ApplyOptions, installation::InstallationOptions, module::ModuleVersion};
-use gateway_modules_installation::{Progress, Record, dependents, uninstall};
+use gateway_modules_installation::{Progress, Record, depending, uninstall};
 
 use crate::{
     Run,
@@ -49,9 +49,7 @@ pub(crate) fn run(args: &Args) -> Run {
             return Ok(());
         };
         let planes = cluster.planes_of(&args.module).await?;
-        let live = dependents(&cluster, module.as_ref()).await?;
-        let mut depending: Vec<String> = planes.iter().map(|plane| format!("data plane {plane}")).collect();
-        depending.extend(live.gateways.iter().chain(&live.routes).cloned());
+        let depending = depending(&cluster, module.as_ref()).await?;
         if !depending.is_empty() && !args.cascade {
             return Err(Failure::Refused(format!(
                 "{} things depend on {}, and nobody would serve them:\n  {}\n  next: move or delete them (`gwm delete --data-plane NAME`), \
@@ -86,11 +84,12 @@ pub(crate) fn run(args: &Args) -> Run {
                 }
             }
         }
-        let (backend, _) = args.backend.find(args.backend.name(Some(&record)), &args.cluster).await?;
+        let ready = args.backend.find(args.backend.name(Some(&record)), &args.cluster).await?;
         let version = ModuleVersion::new(&record.version).map_err(Failure::Failed)?;
         let installation = module.installation(&version, &InstallationOptions::default()).ok();
         let progress: Progress = Arc::new(output::note);
-        let outcome = uninstall(&cluster, backend.as_ref(), module.as_ref(), installation.as_ref(), &progress).await?;
+        let outcome =
+            uninstall(&cluster, ready.backend.as_ref(), module.as_ref(), installation.as_ref(), &progress).await?;
         if args.output == Format::Table {
             output::print(&format!("{} is removed", args.module));
             for (namespace, content) in &outcome.kept_namespaces {

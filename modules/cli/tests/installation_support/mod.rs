@@ -1,5 +1,7 @@
 //! A control plane, Helm, charts, and a look at everything in the cluster.
 
+#![allow(dead_code, reason = "each suite uses its part")]
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -19,6 +21,13 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+/// Istio, with its own charts. The module of a release is not served; this is the last of the main branch.
+pub(crate) const ISTIO: Vendor = Vendor {
+    module: "istio.io/istio",
+    version: "v0.0.0-20260827124520-eed52ebb66ad",
+    charts: &["manifests/charts/base", "manifests/charts/istio-control/istio-discovery"],
+};
+
 /// A Go module with charts.
 pub(crate) struct Vendor {
     pub(crate) module: &'static str,
@@ -27,7 +36,7 @@ pub(crate) struct Vendor {
 }
 
 pub(crate) struct Lab {
-    _control_plane: ControlPlane,
+    pub(crate) control_plane: ControlPlane,
     pub(crate) client: Client,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) helm: PathBuf,
@@ -43,7 +52,7 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = serde_json::to_string(&control_plane.kubeconfig().unwrap()).unwrap();
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
-        Some(Self { _control_plane: control_plane, client, folder, helm })
+        Some(Self { control_plane, client, folder, helm })
     }
 
     /// Packages charts of a Go module as the vendor's release does, which writes the version into them; gives the folder.
@@ -112,7 +121,13 @@ impl Lab {
         output
     }
 
-    fn api(&self, api_version: &str, kind: &str, plural: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub(crate) fn api(
+        &self,
+        api_version: &str,
+        kind: &str,
+        plural: &str,
+        namespace: Option<&str>,
+    ) -> Api<DynamicObject> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
         match namespace {
@@ -163,6 +178,16 @@ impl Lab {
     pub(crate) async fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Value {
         let object = self.api(api_version, kind, &plural(kind), Some(namespace)).get(name).await.unwrap();
         serde_json::to_value(object).unwrap()
+    }
+
+    /// Installs the definitions of the intents.
+    pub(crate) async fn intent_definitions(&self) {
+        let folder = self.folder.path().join("intent-definitions");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (index, definition) in gateway_modules::core::intent::crd::definitions().into_iter().enumerate() {
+            std::fs::write(folder.join(format!("{index}.yaml")), definition.to_string()).unwrap();
+        }
+        crds::install_folder(&self.client, &folder).await.unwrap();
     }
 
     /// Installs the definitions of Flux and Argo CD, from their own Go modules.
@@ -303,7 +328,7 @@ impl Kubelet {
     }
 }
 
-fn plural(kind: &str) -> String {
+pub(crate) fn plural(kind: &str) -> String {
     let lower = kind.to_lowercase();
     if lower.ends_with("class") || lower.ends_with('y') {
         if let Some(stem) = lower.strip_suffix('y').filter(|_| !lower.ends_with("ay")) {
@@ -319,4 +344,74 @@ pub(crate) fn expect(output: &Output, code: i32) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
     stdout.into_owned() + &stderr
+}
+
+/// Charts with the names and value paths of kgateway's: nothing of the vendor's can be had where this runs.
+pub(crate) fn small_charts(lab: &Lab) -> String {
+    small_charts_of(lab, "2.4.3")
+}
+
+pub(crate) fn small_charts_of(lab: &Lab, version: &str) -> String {
+    let small = format!("small-{version}");
+    let chart = |name: &str| format!("apiVersion: v2\nname: {name}\nversion: v{version}\nappVersion: {version}\n");
+    lab.file(&format!("{small}/kgateway-crds/Chart.yaml"), &chart("kgateway-crds"));
+    lab.file(&format!("{small}/kgateway-crds/values.yaml"), "");
+    for name in ["trafficpolicies", "gatewayparameters"] {
+        lab.file(&format!("{small}/kgateway-crds/templates/{name}.yaml"), &definition(name, &["v1alpha1"]).to_string());
+    }
+    lab.file(&format!("{small}/kgateway/Chart.yaml"), &chart("kgateway"));
+    lab.file(
+        &format!("{small}/kgateway/values.yaml"),
+        "image: {registry: example.invalid}\nimagePullSecrets: []\ncontroller: {replicaCount: 1, extraEnv: {}}\nvalidation: {level: standard}\n",
+    );
+    lab.file(
+        &format!("{small}/kgateway/templates/deployment.yaml"),
+        r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kgateway, namespace: {{ .Release.Namespace }}}
+spec:
+  replicas: {{ .Values.controller.replicaCount }}
+  selector: {matchLabels: {app: kgateway}}
+  template:
+    metadata: {labels: {app: kgateway}}
+    spec:
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets: {{ toJson . }}
+      {{- end }}
+      containers: [{name: controller, image: "{{ .Values.image.registry }}/kgateway:{{ .Chart.AppVersion }}"}]
+{{- if .Values.controller.extraEnv.BREAK }}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: Not A Name}
+{{- end }}
+{{- if .Values.controller.extraEnv.HANG }}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: hang, annotations: {"helm.sh/hook": "pre-install,pre-upgrade", "helm.sh/hook-delete-policy": before-hook-creation}}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: hang, image: example.invalid/hang}]}}}
+{{- end }}
+"#,
+    );
+    lab.folder.path().join(small).to_str().unwrap().to_owned()
+}
+
+pub(crate) fn definition(plural: &str, versions: &[&str]) -> serde_json::Value {
+    let kind = if plural == "trafficpolicies" { "TrafficPolicy" } else { "GatewayParameters" };
+    let versions: Vec<_> = versions
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            json!({"name": name, "served": true, "storage": index == 0,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
+        })
+        .collect();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.gateway.kgateway.dev")},
+        "spec": {"group": "gateway.kgateway.dev", "scope": "Namespaced", "versions": versions,
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()}},
+    })
 }

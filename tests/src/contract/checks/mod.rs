@@ -136,7 +136,8 @@ const CHECKS: &[Check] = &[
         CheckInfo {
             name: "closed form",
             proves: "a route whose security attaches from outside has a form that lets nothing through: same hosts, parents \
-                     and matches, no filters, a backend that does not exist; and it waits for every attached policy",
+                     and matches, no filters, a backend that does not exist, or a filter that does not; and it waits for every \
+                     attached policy",
             fix: "give an attached policy an acknowledgement and an object that carries it",
         },
         security::closed,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_modules_core::{
-    compile::{Release, Role},
+    compile::{CLOSED_BACKEND, Release, Role},
     intent::policies::PolicyKind,
-    module::Enforcement,
+    module::{ClosedBackends, Enforcement},
     object::Object,
 };
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ pub(super) fn closed(subject: &Subject<'_>, check: &mut CheckReport) {
                 };
                 let Some(release) = &compiled.release else { continue };
                 let case = format!("{}: {}", bench.name(), sample.name());
-                check_gates(check, release, &case);
+                check_gates(check, release, bench.module.closed_backends(), &case);
             }
         }
     }
@@ -120,7 +120,13 @@ fn names_security(release: &Release, route: &Object, filter: &Value) -> bool {
         })
 }
 
-fn check_gates(check: &mut CheckReport, release: &Release, case: &str) {
+/// Whether a filter is the one that does not exist, by which this gateway closes a route that names its backends.
+fn is_missing(filter: &Value, named: ClosedBackends) -> bool {
+    let ClosedBackends::BehindMissingFilter { group, kind } = named else { return false };
+    *filter == json!({"type": "ExtensionRef", "extensionRef": {"group": group, "kind": kind, "name": CLOSED_BACKEND}})
+}
+
+fn check_gates(check: &mut CheckReport, release: &Release, named: ClosedBackends, case: &str) {
     for statement in &release.policies {
         if !matches!(statement.enforcement, Enforcement::Attached { .. }) {
             continue;
@@ -150,18 +156,24 @@ fn check_gates(check: &mut CheckReport, release: &Release, case: &str) {
         check.case(open.len() == closed.len(), || format!("{case}: the closed form has another number of rules"));
         for (open, closed) in open.iter().zip(&closed) {
             check.case(open["matches"] == closed["matches"], || format!("{case}: the closed form matches otherwise"));
+            // A gateway may have to see that the policy of a backend is used.
+            let seen = gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls);
             let filters = closed["filters"].as_array().cloned().unwrap_or_default();
-            let secured = filters.iter().all(|filter| names_security(release, &object.object, filter));
+            let missing = |filter: &&Value| seen && is_missing(filter, named);
+            let behind = filters.iter().any(|filter| missing(&filter));
+            let secured = filters
+                .iter()
+                .filter(|filter| !missing(filter))
+                .all(|filter| names_security(release, &object.object, filter));
             check.case(secured, || format!("{case}: the closed form has filters of no security policy"));
             let backends = closed["backendRefs"].as_array().cloned().unwrap_or_default();
-            // A gateway may have to see that the policy of a backend is used; weight 0 gets nothing.
-            let seen = gate.policies.iter().any(|policy| policy.kind == PolicyKind::BackendTls);
-            let nowhere = backends.iter().any(|backend| backend["weight"] != 0)
+            let without_weight = |backend: &Value| seen && backend["weight"] == 0;
+            let nowhere = backends.iter().any(|backend| !without_weight(backend))
                 && backends
                     .iter()
-                    .filter(|backend| !(seen && backend["weight"] == 0))
+                    .filter(|backend| !without_weight(backend))
                     .all(|backend| !open["backendRefs"].to_string().contains(&backend["name"].to_string()));
-            check.case(nowhere, || format!("{case}: the closed form has a backend that exists"));
+            check.case(behind || nowhere, || format!("{case}: the closed form has a backend that exists"));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use gateway_modules_core::intent::policies::PolicyKind;
 use serde_json::{Value, json};
 
-use super::{Gateway, Install, Services, Stand};
+use super::{Gateway, Install, Services, Settles, Stand};
 use crate::{
     Error,
     lab::{
@@ -44,19 +44,11 @@ pub(super) const ENVOY_GATEWAY: Gateway = Gateway {
         "the Envoy project's Envoy 1.40.0 where 1.37.0 is asked for; the controller is built from the Go module of the release",
         "one replica of the gateway",
     ],
-    unshown: &[
-        (
-            PolicyKind::RateLimitLocal,
-            "the suite's limits are of ten seconds, and Envoy Gateway counts by seconds, minutes, hours and days; the module's \
+    unshown: &[(
+        PolicyKind::RateLimitLocal,
+        "the suite's limits are of ten seconds, and Envoy Gateway counts by seconds, minutes, hours and days; the module's \
              own lab test shows those",
-        ),
-        (PolicyKind::BackendTls, "no backend of the lab speaks TLS"),
-        (PolicyKind::ClientCertificate, "HTTP only, no certificates"),
-        (PolicyKind::OutlierDetection, "no backend of the lab fails on one replica alone"),
-        (PolicyKind::HealthCheck, "no backend of the lab fails on one replica alone"),
-        (PolicyKind::AccessLog, "nothing reads what proxies write"),
-        (PolicyKind::Tracing, "there is no collector in the lab"),
-    ],
+    )],
     stand: Stand::Runs {
         gateway,
         images: Some(images),
@@ -66,7 +58,7 @@ pub(super) const ENVOY_GATEWAY: Gateway = Gateway {
         // Statuses say what the controller has translated, not what proxies have; and Envoy keeps a changed cluster waiting for
         // its endpoints, which have not changed and are not sent again, until it takes those that it knows
         // (`initial_fetch_timeout`, 15 s; `envoy.restart_features.use_eds_cache_for_ads`).
-        settles: Duration::from_secs(16),
+        settles: Settles { usually: Duration::from_secs(2), backends: Duration::from_secs(16) },
         unknown: 404,
         services: Services::OfGateways(NAMESPACE, OF_GATEWAY),
         proxies: (NAMESPACE, OF_GATEWAY),
@@ -88,7 +80,7 @@ fn images() -> Result<Vec<PathBuf>, Error> {
         .file(CERTIFICATES, certificates)
         .user(USER);
     let proxy = Image::new("envoy-gateway-envoy", PROXY_IMAGE, &["/usr/local/bin/envoy"])
-        .envoy("/usr/local/bin/envoy", &envoy)
+        .linked("/usr/local/bin/envoy", &envoy)
         .file(CERTIFICATES, certificates)
         .user(USER);
     [controller, proxy].iter().map(artifacts::image).collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Gateway, Install, Services, Stand};
+use super::{Gateway, Install, Services, Settles, Stand};
 use crate::lab::certificates::GATEWAYS;
 
 pub(super) const VERSION: &str = "2.3";
@@ -23,7 +23,7 @@ pub(super) const KONG: Gateway = Gateway {
         definitions: &[],
         deployment: ("kong-system", "ko-kong-operator-controller-manager"),
         // Statuses say what the controller has translated, not what proxies have.
-        settles: Duration::from_secs(5),
+        settles: Settles::always(Duration::from_secs(5)),
         unknown: 404,
         services: Services::InStatus(GATEWAYS),
         proxies: (GATEWAYS, "gateway-operator.konghq.com/managed-by=dataplane"),

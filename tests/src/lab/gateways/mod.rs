@@ -60,7 +60,7 @@ pub enum Stand {
         /// Deployment that is ready when the gateway is: namespace and name.
         deployment: (&'static str, &'static str),
         /// How long after the status what was applied may not be in force yet.
-        settles: Duration,
+        settles: Settles,
         /// Answer to a request that is for no route.
         unknown: u16,
         /// Where clients reach it.
@@ -72,6 +72,22 @@ pub enum Stand {
     },
     /// It cannot, for this reason.
     Absent(&'static str),
+}
+
+/// How long after its status a change may not be in force yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Settles {
+    /// Of routes and their filters.
+    pub usually: Duration,
+    /// Of how proxies speak to backends: connections, their limits and balance, health, TLS.
+    pub backends: Duration,
+}
+
+impl Settles {
+    /// Whatever has changed.
+    pub const fn always(time: Duration) -> Self {
+        Self { usually: time, backends: time }
+    }
 }
 
 /// How a gateway is installed.
@@ -157,6 +173,28 @@ impl Gateway {
         }
     }
 
+    /// Makes all that its installation takes: images, charts, and Helm. It is for before the network of a lab, from which nothing can
+    /// be fetched.
+    ///
+    /// # Errors
+    /// As [`images`](Self::images), and when charts or Helm cannot be made.
+    pub fn prepare(&self) -> Result<(), Error> {
+        self.images()?;
+        if let Stand::Runs { install, .. } = &self.stand {
+            match install {
+                Install::There | Install::Manifests(_) => {}
+                Install::Charts { folder, .. } => {
+                    folder()?;
+                    crate::go::helm()?;
+                }
+                Install::Vendor => {
+                    crate::go::helm()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn absent(&self) -> Error {
         Error::Lab(format!("{} does not run in a lab", self.module))
     }
@@ -197,6 +235,19 @@ pub async fn install(
     ready(client, namespace, name).await
 }
 
+/// Removes what [`install`] has installed by charts; its definitions stay.
+///
+/// # Errors
+/// When Helm fails, or an object cannot be deleted.
+pub async fn uninstall(
+    client: &Client,
+    provider: &dyn ClusterProvider,
+    gateway: &Gateway,
+    module: &dyn GatewayModule,
+) -> Result<(), Error> {
+    charts::uninstall(client, provider, module, gateway.version).await
+}
+
 /// Waits until all replicas of a Deployment are ready.
 ///
 /// # Errors
@@ -233,7 +284,7 @@ pub async fn addresses(
     while start.elapsed() < ADDRESS {
         let found = match services {
             Services::InStatus(namespace) => in_status(client, namespace, visibility).await?,
-            _ => service(client, services, visibility).await?.as_ref().and_then(reached),
+            _ => service(client, services, visibility).await?.and_then(|service| reached(&service.data)),
         };
         if let Some(addresses) = found {
             return Ok(addresses);
@@ -266,7 +317,43 @@ fn listeners(gateway: &Value) -> Option<Vec<(String, SocketAddr)>> {
     Some(listeners.filter_map(port).collect())
 }
 
-async fn service(client: &Client, services: &Services, visibility: &str) -> Result<Option<Value>, Error> {
+/// Where each ready proxy of a visibility takes what comes for a port of its Service; none where the Service is not known.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn replicas(
+    client: &Client,
+    gateway: &Gateway,
+    visibility: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, Error> {
+    let Stand::Runs { services, .. } = &gateway.stand else { return Err(gateway.absent()) };
+    let Some(service) = service(client, services, visibility).await? else { return Ok(Vec::new()) };
+    let namespace = service.metadata.namespace.as_deref();
+    let name = service.metadata.name.unwrap_or_default();
+    let ports = service.data.pointer("/spec/ports").and_then(Value::as_array);
+    let meant = ports.into_iter().flatten().find(|own| own["port"] == port).map(|own| own["name"].clone());
+    let api = super::manifests::api(client, "discovery.k8s.io/v1", "EndpointSlice", namespace);
+    let parameters = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+    let slices = api.list(&parameters).await.map_err(Error::kube(format!("list EndpointSlices of {name}")))?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for slice in &slices.items {
+        let Some(port) = list(&slice.data["ports"]).iter().find(|own| Some(&own["name"]) == meant.as_ref()).cloned()
+        else {
+            continue;
+        };
+        let ready = |endpoint: &Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool) == Some(true);
+        for endpoint in list(&slice.data["endpoints"]).iter().filter(|endpoint| ready(endpoint)) {
+            let address = endpoint.pointer("/addresses/0").and_then(Value::as_str).and_then(|text| text.parse().ok());
+            let number = port["port"].as_u64().and_then(|number| u16::try_from(number).ok());
+            found.extend(address.zip(number).map(|(address, number)| SocketAddr::new(address, number)));
+        }
+    }
+    Ok(found)
+}
+
+async fn service(client: &Client, services: &Services, visibility: &str) -> Result<Option<DynamicObject>, Error> {
     let (namespace, parameters) = match services {
         Services::Fixed(all) => {
             let Some((_, namespace, name)) = all.iter().find(|(own, ..)| *own == visibility) else { return Ok(None) };
@@ -286,7 +373,7 @@ async fn service(client: &Client, services: &Services, visibility: &str) -> Resu
             gateway.is_some_and(|gateway| gateway.starts_with(&start))
         }
     };
-    Ok(list.items.into_iter().find(meant).map(|service| service.data))
+    Ok(list.items.into_iter().find(meant))
 }
 
 /// Addresses and ports that it has; none as long as it has no address.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Gateway, Install, Services, Stand};
+use super::{Gateway, Install, Services, Settles, Stand};
 use crate::lab::certificates::GATEWAYS;
 
 pub(super) const VERSION: &str = "2.6";
@@ -23,7 +23,7 @@ pub(super) const NGINX_GATEWAY_FABRIC: Gateway = Gateway {
         definitions: &[],
         deployment: ("nginx-gateway", "ngf-nginx-gateway-fabric"),
         // Statuses say what the controller has translated, not what proxies have.
-        settles: Duration::from_secs(2),
+        settles: Settles::always(Duration::from_secs(2)),
         unknown: 404,
         services: Services::InStatus(GATEWAYS),
         proxies: (GATEWAYS, "gateway.networking.k8s.io/gateway-name"),

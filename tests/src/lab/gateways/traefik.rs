@@ -5,10 +5,9 @@ use std::{
     time::Duration,
 };
 
-use gateway_modules_core::intent::policies::PolicyKind;
 use serde_json::{Value, json};
 
-use super::{Gateway, Install, Services, Stand};
+use super::{Gateway, Install, Services, Settles, Stand};
 use crate::{
     Error,
     lab::{
@@ -27,11 +26,8 @@ const UDP_PORTS: [u16; 6] = [5300, 5301, 5302, 5310, 5311, 5312];
 pub(super) const TRAEFIK: Gateway = Gateway {
     module: "traefik",
     version: VERSION,
-    limits: &["one replica of the gateway"],
-    unshown: &[
-        (PolicyKind::RateLimitGlobal, "there is no Redis in the lab"),
-        (PolicyKind::OutlierDetection, "no backend of the lab fails on one replica alone"),
-    ],
+    limits: &["one replica of the gateway, two where a line says so"],
+    unshown: &[],
     stand: Stand::Runs {
         gateway,
         images: Some(images),
@@ -40,7 +36,7 @@ pub(super) const TRAEFIK: Gateway = Gateway {
         deployment: ("traefik", "traefik"),
         // It has no status for Middlewares and TraefikServices, and takes changes at most every 2 s by default
         // (`providers.providersThrottleDuration`), of routes and of these one by one.
-        settles: Duration::from_millis(2500),
+        settles: Settles::always(Duration::from_millis(2500)),
         unknown: 404,
         services: Services::Fixed(&[("external", "traefik", "traefik"), ("internal", "traefik", "traefik-internal")]),
         proxies: ("traefik", "app=traefik"),
@@ -70,11 +66,15 @@ pub(super) const TRAEFIK: Gateway = Gateway {
 
 /// As the manifests have it.
 fn gateway() -> Value {
-    json!({"module": "traefik", "version": VERSION, "parameters": {"entryPoints": {
-        "web": {"port": 8000, "exposedPort": 80},
-        "websecure": {"port": 8443, "exposedPort": 443},
-        "internal": {"port": 9000, "exposedPort": 80, "exposure": "Cluster"},
-    }}})
+    json!({"module": "traefik", "version": VERSION, "parameters": {
+        "entryPoints": {
+            "web": {"port": 8000, "exposedPort": 80},
+            "websecure": {"port": 8443, "exposedPort": 443},
+            "internal": {"port": 9000, "exposedPort": 80, "exposure": "Cluster"},
+        },
+        "accessLog": true,
+        "tracing": true,
+    }})
 }
 
 fn images() -> Result<Vec<PathBuf>, Error> {

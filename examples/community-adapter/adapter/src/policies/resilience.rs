@@ -187,14 +187,7 @@ fn cite_limit(
         });
     }
     if kind == PolicyKind::ConnectionLimit {
-        // A limit of waiting requests would refuse those that wait for a connection to be opened, too.
-        differences.push(Difference {
-            name: "connection-limit/waits".to_owned(),
-            text: "a request for which no connection is free waits for one as long as its timeout lets it, instead of being \
-                   answered with 503, and each thread of a proxy may always open one connection"
-                .to_owned(),
-            stricter: false,
-        });
+        differences.push(Difference::requests_wait_for_a_connection());
     }
     draft.differing(field, differences, &[&pointer]);
 }
@@ -257,12 +250,13 @@ fn health_check(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft) -> Opti
         return None;
     }
     let place = "/healthCheck/active";
+    let unhealthy = value.unhealthy_threshold.unwrap_or(3);
     let probe = field.child("probe");
     let mut spec = json!({
         "interval": value.interval.to_string(),
         "timeout": value.timeout.to_string(),
         "healthyThreshold": value.healthy_threshold.unwrap_or(1),
-        "unhealthyThreshold": value.unhealthy_threshold.unwrap_or(3),
+        "unhealthyThreshold": unhealthy,
     });
     match &value.probe {
         HealthProbe::Http { path } => {
@@ -273,7 +267,7 @@ fn health_check(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft) -> Opti
             }
             spec["type"] = "HTTP".into();
             spec["http"] = json!({ "path": path.as_str(), "expectedStatuses": [200] });
-            draft.exact(probe.child("http").child("path"), &[&format!("{place}/http/path")]);
+            checked(draft, probe.child("http").child("path"), unhealthy, &format!("{place}/http/path"));
         }
         HealthProbe::Grpc { service } => {
             if scope.route.kind != EndpointType::Grpc {
@@ -285,7 +279,7 @@ fn health_check(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft) -> Opti
             let service = service.as_ref().map_or_else(|| json!({}), |service| json!({ "service": service.as_str() }));
             spec["type"] = "GRPC".into();
             spec["grpc"] = service;
-            draft.exact(probe.child("grpc"), &[&format!("{place}/grpc")]);
+            checked(draft, probe.child("grpc"), unhealthy, &format!("{place}/grpc"));
         }
     }
     draft.exact(field.child("interval"), &[&format!("{place}/interval")]);
@@ -294,7 +288,16 @@ fn health_check(job: Job<'_>, scope: &RouteScope<'_>, draft: &mut Draft) -> Opti
         draft.exact(field.child("healthyThreshold"), &[&format!("{place}/healthyThreshold")]);
     }
     if value.unhealthy_threshold.is_some() {
-        draft.exact(field.child("unhealthyThreshold"), &[&format!("{place}/unhealthyThreshold")]);
+        checked(draft, field.child("unhealthyThreshold"), unhealthy, &format!("{place}/unhealthyThreshold"));
     }
     Some(spec)
+}
+
+/// A field on which it depends after how many bad answers an endpoint is out.
+fn checked(draft: &mut Draft, field: FieldRef, threshold: u32, pointer: &str) {
+    if threshold > 1 {
+        draft.approximate(field, Difference::a_bad_answer_counts_at_once(), &[pointer]);
+    } else {
+        draft.exact(field, &[pointer]);
+    }
 }

@@ -1,42 +1,44 @@
 //! Real requests through a real Envoy Gateway 1.7.0: the control plane from its Go module, its own chart, Envoy from the Envoy
-//! project, on the node of the test kit's lab. `examples/community-adapter/lab` starts it and this test; without
-//! `GATEWAY_MODULES_LAB` there is no lab, and nothing is sent.
+//! project, on the node of the test kit's lab. `examples/community-adapter/lab` starts it and this test, with the lab's name in
+//! `GATEWAY_MODULES_LAB`; `GATEWAY_MODULES_LAB_KUBECONFIG` names a cluster where Envoy Gateway is installed already. Without
+//! either, nothing is sent.
 //!
 //! The test kit's behaviour suite asks what every module is asked; [`cases`] asks what only this gateway has.
 
 #![allow(clippy::expect_used, clippy::panic)] // helpers of a test
 
 mod cases;
+mod kept;
+mod life;
 mod scene;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use gateway_module_envoy_gateway::EnvoyGatewayAdapter;
+use gateway_modules_core::module::GatewayModule;
 use gateway_modules_testkit::{
-    behaviour::{self, Options},
+    Error,
+    behaviour::{self, BehaviourReport, Options},
     lab::{
-        self, Lab, backends,
+        self, AnyCluster, ClusterProvider, Lab, backends,
         gateways::{self, Gateway},
     },
+    schemas_or_explain,
 };
+use kube::Client;
 
-use self::scene::{Scene, Shown};
+use self::scene::Scene;
 
-/// Name of the lab, where there is one.
-fn lab() -> Option<(String, &'static Gateway)> {
-    let Ok(name) = std::env::var("GATEWAY_MODULES_LAB") else {
-        println!("left out: GATEWAY_MODULES_LAB names no lab; examples/community-adapter/lab starts one");
-        return None;
-    };
-    Some((name, gateways::find("envoy-gateway").expect("a gateway of the lab")))
+fn set(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// Puts Envoy Gateway into the lab as `gwm install` does, unless it is there.
-fn install(name: &str, gateway: &'static Gateway) {
-    let schemas = std::env::var_os("GATEWAY_MODULES_SCHEMAS").expect("GATEWAY_MODULES_SCHEMAS names a folder of CRDs");
+/// Puts Envoy Gateway into the lab as `gwm install` does, takes it away, and puts it there again; nothing where it is there.
+fn install(lab: &Lab, gateway: &'static Gateway) {
+    let schemas =
+        schemas_or_explain().expect("a folder of CRDs").expect("GATEWAY_MODULES_SCHEMAS names a folder of CRDs");
     // Before the lab's network, from which nothing can be fetched.
-    gateway.images().expect("images");
-    let lab = &Lab::attach(name).expect("a running lab");
+    gateway.prepare().expect("images and charts");
     let kubeconfig = lab.kubeconfig().expect("readable");
     let work = || async move {
         let client = lab::client(kubeconfig).await?;
@@ -44,37 +46,54 @@ fn install(name: &str, gateway: &'static Gateway) {
         if there.get("envoy-gateway").await.is_ok() {
             return Ok(());
         }
-        let module = Arc::new(EnvoyGatewayAdapter::new());
-        gateways::install(&client, lab, gateway, module, &PathBuf::from(schemas)).await
+        let module: Arc<dyn GatewayModule> = Arc::new(EnvoyGatewayAdapter::new());
+        life::comes_and_goes(&client, lab, gateway, &module, &schemas).await?;
+        gateways::install(&client, lab, gateway, module, &schemas).await
     };
     lab.run(work).expect("the lab's network").expect("installed");
 }
 
-#[test]
-fn what_is_declared_is_what_requests_show() {
-    let Some((name, gateway)) = lab() else { return };
-    install(&name, gateway);
-    let only = std::env::var("GATEWAY_MODULES_LAB_ONLY").ok().filter(|only| !only.is_empty());
-    let only_some = only.is_some();
-    let options = Options::default().with_only(only.as_deref()).with_progress(&|line| println!("{line:?}"));
-    let report = behaviour::in_lab(&name, Arc::new(EnvoyGatewayAdapter::new()), gateway, &options);
-    let report = report.unwrap_or_else(|error| panic!("{error}"));
-    println!("{report}");
-    let own = own(&name, gateway, only.unwrap_or_default());
-    let failed: Vec<_> = own.iter().filter(|(_, shown)| shown.is_err()).collect();
-    assert!(failed.is_empty(), "{failed:#?}");
-    assert!(report.passes() || (only_some && report.lines.is_empty()), "what failed is printed above");
+/// The cluster, with Envoy Gateway in it.
+fn cluster(gateway: &'static Gateway) -> Option<Box<dyn ClusterProvider>> {
+    if let Some(file) = set("GATEWAY_MODULES_LAB_KUBECONFIG") {
+        return Some(Box::new(AnyCluster { file: file.into() }));
+    }
+    let Some(name) = set("GATEWAY_MODULES_LAB") else {
+        println!("left out: GATEWAY_MODULES_LAB names no lab; examples/community-adapter/lab starts one");
+        return None;
+    };
+    let lab = Lab::attach(&name).expect("a running lab");
+    install(&lab, gateway);
+    Some(Box::new(lab))
 }
 
-fn own(name: &str, gateway: &'static Gateway, only: String) -> Vec<(String, Shown)> {
-    let lab = Lab::attach(name).expect("a running lab");
-    let kubeconfig = lab.kubeconfig().expect("readable");
-    let work = || async move {
-        let client = lab::client(kubeconfig).await.map_err(|error| error.to_string())?;
-        backends::install(&client).await.map_err(|error| error.to_string())?;
-        let mut scene = Scene::new(client, gateway).await?;
-        Ok::<_, String>(cases::run(&mut scene, &only).await)
-    };
-    let rows: Shown<Vec<(String, Shown)>> = lab.run(work).expect("the lab's network");
-    rows.unwrap_or_else(|error| panic!("{error}"))
+/// With `GATEWAY_MODULES_LAB_WRITE` what was shown is kept (`kept.rs`).
+#[test]
+fn what_is_declared_is_what_requests_show() {
+    let gateway = gateways::find("envoy-gateway").expect("a gateway of the lab");
+    let Some(cluster) = cluster(gateway) else { return };
+    let only = set("GATEWAY_MODULES_LAB_ONLY");
+    let asked = lab::run_in(&*cluster, || async {
+        let client = lab::client(cluster.kubeconfig()?).await?;
+        Box::pin(ask(client, gateway, only.as_deref())).await
+    });
+    let report = asked.and_then(|report| report).unwrap_or_else(|error| panic!("{error}"));
+    println!("{report}");
+    let passes = report.passes();
+    if set("GATEWAY_MODULES_LAB_WRITE").is_some() {
+        kept::write(report);
+    }
+    assert!(passes, "what failed is printed above");
+}
+
+/// The suite, then the cases of this module.
+async fn ask(client: Client, gateway: &'static Gateway, only: Option<&str>) -> Result<BehaviourReport, Error> {
+    let options = Options::default().with_only(only).with_progress(&|line| println!("{line}"));
+    let module = Arc::new(EnvoyGatewayAdapter::new());
+    let mut report = Box::pin(behaviour::run(client.clone(), module, gateway, &options)).await?;
+    backends::install(&client).await?;
+    let mut scene = Scene::new(client, gateway).await.map_err(Error::Lab)?;
+    let own = Box::pin(cases::run(&mut scene, only.unwrap_or_default())).await.map_err(Error::Lab)?;
+    report.lines.extend(own);
+    Ok(report)
 }

@@ -146,7 +146,7 @@ impl Scene {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         if let Stand::Runs { settles, .. } = self.gateway.stand {
-            tokio::time::sleep(settles).await;
+            tokio::time::sleep(settles.usually).await;
         }
         Ok(accepted)
     }
@@ -155,23 +155,17 @@ impl Scene {
         Ok(Get::new(self.external.ok_or("no address yet")?, host, path))
     }
 
-    /// How many requests with a key the echo server has seen, asked past the gateway.
-    pub async fn count(&self, key: &str) -> Shown<u64> {
-        let api = manifests::api(&self.client, "v1", "Service", Some(backends::NAMESPACE));
-        let service = api.get("api").await.map_err(|error| error.to_string())?;
-        let address = service.data.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default();
-        let address = address.parse().map_err(|_| "the Service has no address")?;
-        let answer = send(&Get::new(SocketAddr::new(address, 8080), "backend", &format!("/-/count/{key}"))).await?;
-        String::from_utf8_lossy(&answer.body).parse().map_err(|_| "no count".to_owned())
-    }
-
     /// Type of the Service of a visibility.
     pub async fn service_type(&self, visibility: &str) -> Shown<String> {
         let api = manifests::api(&self.client, "v1", "Service", Some("envoy-gateway-system"));
-        let label = format!("gateway.envoyproxy.io/owning-gateway-name={}-{visibility}", gateways::PLANE);
+        let label = "gateway.envoyproxy.io/owning-gateway-name";
         let list =
-            api.list(&kube::api::ListParams::default().labels(&label)).await.map_err(|error| error.to_string())?;
-        let service = list.items.first().ok_or("no Service")?;
+            api.list(&kube::api::ListParams::default().labels(label)).await.map_err(|error| error.to_string())?;
+        // The name of a Gateway has a hash at its end.
+        let start = format!("{}-{visibility}-", gateways::PLANE);
+        let owner = |service: &kube::api::DynamicObject| service.metadata.labels.as_ref()?.get(label).cloned();
+        let own = |service: &&kube::api::DynamicObject| owner(service).is_some_and(|name| name.starts_with(&start));
+        let service = list.items.iter().find(own).ok_or_else(|| format!("no Service of {visibility}"))?;
         Ok(service.data["spec"]["type"].as_str().unwrap_or_default().to_owned())
     }
 
