@@ -18,7 +18,10 @@ use gateway_modules_testkit::{
     schemas_or_explain,
 };
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    test_programs::{self, TestProgram},
+};
 
 const START: Duration = Duration::from_mins(2);
 
@@ -318,16 +321,18 @@ fn test(arguments: &Test) -> Result<(), Error> {
     if schemas_or_explain()?.is_none() {
         return Ok(());
     }
+    // Before a lab is there, which has its time for the requests.
+    let programs = test_programs::build(&["--quiet", "--package", "gateway-modules-testkit", "--test", "behaviour"])?;
     let result = match &arguments.kubeconfig {
-        Some(file) => test_in_cluster(arguments, file),
-        None => test_in_lab(arguments),
+        Some(file) => test_in_cluster(arguments, file, &programs),
+        None => test_in_lab(arguments, &programs),
     };
     tell(&format!("lab: {} s in all", begin.elapsed().as_secs()));
     result
 }
 
 /// A lab of its own, which goes when the suite has ended.
-fn test_in_lab(arguments: &Test) -> Result<(), Error> {
+fn test_in_lab(arguments: &Test, programs: &[TestProgram]) -> Result<(), Error> {
     let wanted = named(&arguments.gateways)?;
     let name = format!("test-{}", std::process::id());
     let state = State::of(&name)?;
@@ -339,11 +344,11 @@ fn test_in_lab(arguments: &Test) -> Result<(), Error> {
             None => install(&name, gateway)?,
         }
     }
-    suite(arguments, ("GATEWAY_MODULES_LAB", name.as_ref()))
+    suite(arguments, programs, ("GATEWAY_MODULES_LAB", name.as_ref()))
 }
 
 /// Somebody's cluster, in which the gateways and the suite's objects stay.
-fn test_in_cluster(arguments: &Test, file: &Path) -> Result<(), Error> {
+fn test_in_cluster(arguments: &Test, file: &Path, programs: &[TestProgram]) -> Result<(), Error> {
     let file = fs::canonicalize(file).map_err(Error::io("read", file))?;
     let cluster = AnyCluster { file };
     for name in &arguments.gateways {
@@ -356,27 +361,26 @@ fn test_in_cluster(arguments: &Test, file: &Path) -> Result<(), Error> {
         }
     }
     tell(&format!("asking {}", cluster.describe()));
-    suite(arguments, ("GATEWAY_MODULES_LAB_KUBECONFIG", cluster.file.as_os_str()))
+    suite(arguments, programs, ("GATEWAY_MODULES_LAB_KUBECONFIG", cluster.file.as_os_str()))
 }
 
 /// Runs the suite in the cluster that the variable names.
-fn suite(arguments: &Test, cluster: (&str, &std::ffi::OsStr)) -> Result<(), Error> {
-    let mut command = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .current_dir(workspace())
-        .args(["test", "--quiet", "--package", "gateway-modules-testkit", "--test", "behaviour", "--"])
-        .args(&arguments.gateways)
-        .env(cluster.0, cluster.1)
-        .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default());
-    if arguments.write {
-        command.env("GATEWAY_MODULES_LAB_WRITE", workspace());
+fn suite(arguments: &Test, programs: &[TestProgram], cluster: (&str, &std::ffi::OsStr)) -> Result<(), Error> {
+    for program in programs {
+        let mut command = program.command();
+        command
+            .args(&arguments.gateways)
+            .env(cluster.0, cluster.1)
+            .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default());
+        if arguments.write {
+            command.env("GATEWAY_MODULES_LAB_WRITE", workspace());
+        }
+        let status = command.status().map_err(Error::io("start", program.told()))?;
+        if !status.success() {
+            return Err(Error::Message("the behaviour suite has failed; --keep leaves its lab running".to_owned()));
+        }
     }
-    let status = command.status().map_err(Error::io("start", "cargo"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::Message("the behaviour suite has failed; --keep leaves its lab running".to_owned()))
-    }
+    Ok(())
 }
 
 /// Takes a lab away at the end, whatever the end is.

@@ -10,6 +10,7 @@ mod lab;
 mod new_adapter;
 mod semver;
 mod test;
+mod test_programs;
 
 use std::process::ExitCode;
 

@@ -2,11 +2,11 @@
 
 mod suites;
 
-use std::{process::Command as Process, time::Instant};
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use crate::error::Error;
+use crate::{error::Error, test_programs};
 
 /// All checks and tests. The suites on a real control plane build it once (Go), and find it in the cache from then on.
 #[derive(Args)]
@@ -61,15 +61,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     Ok(())
 }
 
-/// The cargo that runs this.
-fn program() -> Process {
-    Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
 fn cargo(words: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {
     let words_told = words.join(" ");
     tell(&format!("cargo {words_told}"));
-    let status = program().args(words).envs(environment.iter().copied()).status();
+    let status = test_programs::cargo().args(words).envs(environment.iter().copied()).status();
     let status = status.map_err(|error| Error::Message(format!("cargo {words_told} could not be started: {error}")))?;
     if status.success() { Ok(()) } else { Err(Error::Message(format!("failed ({status}): `cargo {words_told}`"))) }
 }
