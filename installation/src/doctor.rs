@@ -61,6 +61,9 @@ pub struct ModuleReport {
     /// What installed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// Data planes that a controller keeps it for; none where people have installed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub planes: Vec<String>,
     /// Classes of its controllers, with whether they are accepted.
     pub classes: Vec<(String, bool)>,
     /// What was looked at.
@@ -181,6 +184,7 @@ pub async fn doctor(
         condition,
         version: record.as_ref().map(|record| record.version.clone()),
         running,
+        planes: record.iter().flat_map(|record| record.planes.keys().cloned()).collect(),
         backend: record.map(|record| record.backend),
         classes,
         checks,

@@ -154,13 +154,12 @@ pub(crate) fn claimed(parameters: &Map<String, Value>) -> Capabilities {
     let mut capabilities = Capabilities::new();
     // Parameters that cannot be read are refused by the provisioning.
     let Ok(parameters) = Parameters::read(parameters) else { return capabilities };
-    for (kind, on, source) in [
-        (PolicyKind::AccessLog, parameters.access_log, "gateway.parameters.accessLog"),
-        (PolicyKind::Tracing, parameters.tracing, "gateway.parameters.tracing"),
-    ] {
-        if on {
-            capabilities.declare(CapabilityName::policy(kind), Gateway, Evidence::operator(source));
-        }
+    let options: [(_, _, _, &[&str]); 2] = [
+        (PolicyKind::AccessLog, parameters.access_log, "gateway.parameters.accessLog", &["text", "json"]),
+        (PolicyKind::Tracing, parameters.tracing, "gateway.parameters.tracing", &["sampling"]),
+    ];
+    for (kind, _, source, parts) in options.into_iter().filter(|(_, on, ..)| *on) {
+        capabilities.declare_policy(kind, Gateway, parts, &Evidence::operator(source));
     }
     capabilities
 }
@@ -232,8 +231,8 @@ mod tests {
         let claims = |value: Value| claimed(value.as_object().expect("mapping"));
         assert!(claims(json!({})).is_empty());
         let some = claims(json!({ "accessLog": true }));
-        assert_eq!(some.names().len(), 1);
-        assert!(some.has(&CapabilityName::policy(PolicyKind::AccessLog)));
+        let names: Vec<String> = some.names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["policy/access-log", "policy/access-log/json", "policy/access-log/text"]);
         assert!(claims(json!({ "nonsense": true })).is_empty());
     }
 }

@@ -240,6 +240,8 @@ async fn istio_comes_with_its_plane_follows_it_and_goes_with_it() {
     apply(&lab, component("orders", "other", traced(4317))).await;
     told(&lab, &controller, "other", "Installed", "Installed", &[]).await;
     assert_eq!(record(&lab, "istio").await.unwrap().planes.len(), 2);
+    let doctor = String::from_utf8_lossy(&lab.gwm(&["doctor", "istio"]).stdout).into_owned();
+    assert!(doctor.contains("kept by the controller for the data planes: main, other"), "{doctor}");
 
     // Another version: both must want it, and then it is an upgrade. It never goes back by itself.
     apply(&lab, plane("main", istio("1.31.0", 4317))).await;

@@ -97,7 +97,7 @@ const EXTRAS: [&str; 7] = [
 
 /// Names of all lines of a whole run, in their order.
 pub fn names() -> Vec<String> {
-    let cases = cases::CASES.iter().map(|(kind, form, _)| format!("{kind}, {form}"));
+    let cases = cases::CASES.iter().map(cases::Case::name);
     let features = features().map(|(name, ..)| (*name).to_owned());
     let rest = without_case().map(|kind| kind.to_string());
     let faults = faults::CASES.iter().map(|(name, _)| (*name).to_owned());
@@ -111,7 +111,7 @@ fn features() -> impl Iterator<Item = &'static protocols::Case> {
 
 /// Kinds that no case shows: refused where they are not declared, and among the limits of the stand where they are.
 fn without_case() -> impl Iterator<Item = PolicyKind> {
-    PolicyKind::ALL.iter().copied().filter(|kind| !cases::CASES.iter().any(|(own, ..)| own == kind))
+    PolicyKind::ALL.iter().copied().filter(|kind| !cases::CASES.iter().any(|case| case.kind == *kind))
 }
 
 /// Asks a gateway that runs in a lab.
@@ -152,24 +152,23 @@ async fn all(
 ) -> Result<BehaviourReport, Error> {
     let scene = Scene::new(client, module, gateway).await.map_err(Error::Lab)?;
     let mut lines = Lines { options, lines: Vec::new() };
-    for (index, (kind, form, endpoint)) in cases::CASES.iter().enumerate() {
-        let name = format!("{kind}, {form}");
+    for (index, case) in cases::CASES.iter().enumerate() {
+        let name = case.name();
         let Some(start) = lines.begin(&name) else { continue };
-        let capability = cases::capability(*kind, form);
+        let capability = case.capability();
         let declared = scene.declared.has(&capability);
+        if let Some(reason) = gateway.unshown(&capability).filter(|_| declared) {
+            lines.end(name, Some(&capability), declared, Ok(Answer::NotHere(reason.to_owned())), start);
+            continue;
+        }
         let host = format!("case{index}.lab.example.com");
-        let mut fields = endpoint();
+        let mut fields = (case.endpoint)();
         fields["hostnames"] = json!([host]);
-        // A form that the gateway has not, where the stand says so.
-        let unshown = gateway.unshown.iter().find(|(own, _)| declared && own == kind).map(|(_, reason)| *reason);
-        let result = match apply(&scene, &fields, declared, unshown.is_some()).await {
-            Ok(Applied::Refused(reason)) => {
-                Ok(unshown.map_or(Answer::Refused(reason), |reason| Answer::NotHere(reason.to_owned())))
-            }
+        let result = match apply(&scene, &fields, declared).await {
+            Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
             Ok(Applied::Accepted(accepted)) => {
-                let path = if *kind == PolicyKind::UrlRewrite { "/v1" } else { "/" };
-                shown(&scene, Some((&host, path)), &accepted, || cases::show(&scene, *kind, form, &host, &accepted))
-                    .await
+                let path = if case.kind == PolicyKind::UrlRewrite { "/v1" } else { "/" };
+                shown(&scene, Some((&host, path)), &accepted, || (case.show)(&scene, &host, &accepted)).await
             }
             Err(error) => Err(error),
         };
@@ -186,7 +185,7 @@ async fn all(
         if http {
             fields["hostnames"] = json!([host]);
         }
-        let result = match apply(&scene, &fields, declared, false).await {
+        let result = match apply(&scene, &fields, declared).await {
             Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
             Ok(Applied::Accepted(accepted)) => {
                 let place = http.then_some((host.as_str(), "/"));
@@ -200,18 +199,18 @@ async fn all(
     for kind in without_case() {
         let name = kind.to_string();
         let Some(start) = lines.begin(&name) else { continue };
-        let declared = scene.declared.has(&CapabilityName::policy(kind));
-        let reason = gateway.unshown.iter().find(|(own, _)| *own == kind).map(|(_, reason)| *reason);
-        let result = match (declared, reason) {
+        let capability = CapabilityName::policy(kind);
+        let declared = scene.declared.has(&capability);
+        let result = match (declared, gateway.unshown(&capability)) {
             (true, Some(reason)) => Ok(Answer::NotHere(reason.to_owned())),
             (true, None) => Err("declared, and neither shown nor among the limits of the stand".to_owned()),
-            (false, _) => match apply(&scene, &sample(kind), false, false).await {
+            (false, _) => match apply(&scene, &sample(kind), false).await {
                 Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
                 Ok(Applied::Accepted(_)) => Err("not declared, and applied".to_owned()),
                 Err(error) => Err(error),
             },
         };
-        lines.end(name, Some(&CapabilityName::policy(kind)), declared, result, start);
+        lines.end(name, Some(&capability), declared, result, start);
     }
     for name in EXTRAS {
         let Some(start) = lines.begin(name) else { continue };
@@ -324,11 +323,11 @@ enum Applied {
     Refused(String),
 }
 
-/// Declared: applied. Not declared, or a form that the module may refuse: nothing is written.
-async fn apply(scene: &Scene, endpoint: &serde_json::Value, declared: bool, may_refuse: bool) -> Shown<Applied> {
+/// Declared: applied. Not declared: refused, and nothing is written.
+async fn apply(scene: &Scene, endpoint: &serde_json::Value, declared: bool) -> Shown<Applied> {
     match (scene.compile(endpoint)?, declared) {
         (Compiled::Refused(reasons), _) => {
-            if declared && !may_refuse {
+            if declared {
                 return Err(format!("declared and refused: {}", reasons.join("; ")));
             }
             let before = scene.routes().await?;

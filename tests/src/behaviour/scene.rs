@@ -73,7 +73,9 @@ pub(super) struct Scene {
 
 /// What was applied last.
 struct Written {
-    /// How proxies speak to backends ([`BACKENDS`]).
+    /// The endpoint's name.
+    name: String,
+    /// How proxies speak to its backends ([`BACKENDS`]).
     backends: Value,
     /// How long what has changed takes.
     settles: Duration,
@@ -112,7 +114,9 @@ impl Scene {
         }
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let (external, internal, encrypted) = (nowhere, nowhere, None);
-        let written = Mutex::new(Written { backends: json!([]), settles: Duration::ZERO, in_force: Instant::now() });
+        let written =
+            Written { name: String::new(), backends: Value::Null, settles: Duration::ZERO, in_force: Instant::now() };
+        let written = Mutex::new(written);
         let mut scene =
             Self { gateway, declared, external, internal, encrypted, module, client, cluster, channel, written };
         scene.apply(&json!({"hostnames": ["first.lab.example.com"]})).await?;
@@ -183,7 +187,8 @@ impl Scene {
                 "internal": visibility("internal.example.com", "Cluster"),
             }},
         });
-        let mut usual = json!({"name": "api", "type": "HTTP", "port": 8080, "visibilities": ["external"]});
+        let name = endpoint_name(endpoint);
+        let mut usual = json!({"name": name, "type": "HTTP", "port": 8080, "visibilities": ["external"]});
         for (field, value) in endpoint.as_object().into_iter().flatten() {
             if field == "listeners" {
                 plane["spec"]["visibilities"]["external"]["listeners"] = value.clone();
@@ -263,13 +268,15 @@ impl Scene {
         }
     }
 
-    /// Looks at what is going to be another than before: what proxies do with their backends may take them longer.
+    /// Looks at what is going to be another than before: what proxies do with backends that they have already may take them longer.
     fn changes(&self, endpoint: &Value) {
         let Stand::Runs { settles, .. } = self.gateway.stand else { return };
+        let name = endpoint_name(endpoint);
         let backends: Value = BACKENDS.iter().map(|pointer| endpoint.pointer(pointer).cloned()).collect();
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.settles = if written.backends == backends { settles.usually } else { settles.backends };
-        written.backends = backends;
+        let changed = written.name == name && written.backends != backends;
+        written.settles = if changed { settles.backends } else { settles.usually };
+        (written.name, written.backends) = (name.to_owned(), backends);
     }
 
     fn settles_from_now(&self) {
@@ -523,6 +530,12 @@ pub(super) async fn eventually<T, F: Future<Output = Shown<T>>>(attempt: impl Fn
             shown => return shown,
         }
     }
+}
+
+/// An endpoint is named by the first label of its host: each case has a route of its own, whose backends are new to the proxies.
+fn endpoint_name(endpoint: &Value) -> &str {
+    let host = endpoint.pointer("/hostnames/0").and_then(Value::as_str);
+    host.and_then(|host| host.split('.').next()).unwrap_or("api")
 }
 
 /// A key that the backends have not counted yet, also when they have seen another run of the suite.

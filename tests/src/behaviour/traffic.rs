@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -132,15 +131,9 @@ async fn settled(
     }
 }
 
-/// Under load, at each of two replicas: a protected route appears, its policy changes, goes, and comes back.
+/// Under load, at each of two replicas: a protected route appears, its policy changes, goes, and comes back. The replicas stay for
+/// the next policy; [`killed`] has one again.
 pub(super) async fn security_policy(scene: &Scene, field: &str, policies: [Value; 2], refusal: &str) -> Shown {
-    let replicas = scene.replicas(2).await?;
-    let shown = changes(scene, &replicas, field, policies, refusal).await;
-    scene.replicas(1).await?;
-    shown
-}
-
-async fn changes(scene: &Scene, replicas: &[SocketAddr], field: &str, policies: [Value; 2], refusal: &str) -> Shown {
     const HOST: &str = "traffic.lab.example.com";
     const BEFORE: &str = "before.lab.example.com";
     let endpoint = |policy: Option<&Value>| {
@@ -152,7 +145,8 @@ async fn changes(scene: &Scene, replicas: &[SocketAddr], field: &str, policies: 
     };
     scene.apply(&json!({"hostnames": [BEFORE]})).await?;
     scene.served(BEFORE).await?;
-    scene.served_by_all(replicas, BEFORE).await?;
+    let replicas = scene.replicas(2).await?;
+    scene.served_by_all(&replicas, BEFORE).await?;
     let places: Vec<Get> = replicas.iter().map(|replica| Get::new(*replica, HOST, "/")).collect();
     let load = Load::start(&places);
     let mut told = Vec::new();
@@ -192,6 +186,7 @@ async fn changes(scene: &Scene, replicas: &[SocketAddr], field: &str, policies: 
 /// Under load: the gateway's pod is killed in front of a protected endpoint.
 pub(super) async fn killed(scene: &Scene) -> Shown {
     const HOST: &str = "killed.lab.example.com";
+    scene.replicas(1).await?;
     scene.apply(&json!({"hostnames": [HOST], "policies": {"ipAccess": {"allow": ["10.9.0.0/16"]}}})).await?;
     scene.served(HOST).await?;
     let load = Load::start(&[scene.get(HOST, "/")]);

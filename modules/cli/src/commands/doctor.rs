@@ -76,6 +76,9 @@ fn show(reports: &[ModuleReport], asked: bool) {
     // What is not there and was not asked about is one line above, and no more.
     for report in reports.iter().filter(|report| asked || report.condition != Condition::NotInstalled) {
         output::print(&format!("\n{}", report.module));
+        if !report.planes.is_empty() {
+            output::print(&format!("  kept by the controller for the data planes: {}", report.planes.join(", ")));
+        }
         if let Some(running) = report.running.as_ref().filter(|running| running.value.is_none()) {
             output::print(&format!("  unknown: which version runs ({})", running.source));
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use gateway_modules_core::intent::policies::PolicyKind;
+use gateway_modules_core::capability::CapabilityName;
 use serde_json::{Value, json};
 
 use super::{Gateway, Install, Services, Settles, Stand};
@@ -45,7 +45,7 @@ pub(super) const ENVOY_GATEWAY: Gateway = Gateway {
         "one replica of the gateway",
     ],
     unshown: &[(
-        PolicyKind::RateLimitLocal,
+        CapabilityName::of("policy/rate-limit-local"),
         "the suite's limits are of ten seconds, and Envoy Gateway counts by seconds, minutes, hours and days; the module's \
              own lab test shows those",
     )],

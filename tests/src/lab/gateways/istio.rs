@@ -66,6 +66,7 @@ fn gateway() -> Value {
         "authorization": {"envoyExtAuthzHttp": authorization(&["authorization", "x-token"])},
         "changed": {"envoyExtAuthzHttp": authorization(&["authorization", "x-token", "x-other"])},
         "text": {"envoyFileAccessLog": {}},
+        "json": {"envoyFileAccessLog": {"logFormat": {"labels": {}}}},
         "collector": {"opentelemetry": {"service": "collector.shop.svc.cluster.local", "port": 4317}},
     }}})
 }
@@ -109,7 +110,9 @@ fn folder() -> Result<PathBuf, Error> {
 
 fn values() -> Vec<(&'static str, Value)> {
     let mut providers = gateway()["parameters"]["extensionProviders"].clone();
-    providers["text"]["envoyFileAccessLog"]["path"] = "/dev/stdout".into();
+    for name in ["text", "json"] {
+        providers[name]["envoyFileAccessLog"]["path"] = "/dev/stdout".into();
+    }
     let providers: Vec<Value> = providers
         .as_object()
         .into_iter()

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway_modules_core::{intent::policies::PolicyKind, module::GatewayModule};
+use gateway_modules_core::{capability::CapabilityName, module::GatewayModule};
 use kube::{
     Client,
     api::{DynamicObject, ListParams},
@@ -33,10 +33,19 @@ pub struct Gateway {
     pub version: &'static str,
     /// What this stand cannot show, so that nobody reads more into a result.
     pub limits: &'static [&'static str],
-    /// Policy kinds that are declared and that this suite cannot show here, with the reason.
-    pub unshown: &'static [(PolicyKind, &'static str)],
+    /// What is declared and this suite cannot show here, with its parts, and the reason.
+    pub unshown: &'static [(CapabilityName, &'static str)],
     /// How it comes into the lab, or why it does not.
     pub stand: Stand,
+}
+
+impl Gateway {
+    /// Why the suite cannot show here what is declared.
+    pub(crate) fn unshown(&self, capability: &CapabilityName) -> Option<&'static str> {
+        let whole = |own: &CapabilityName| capability.as_str().strip_prefix(own.as_str());
+        let meant = |own| whole(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.unshown.iter().find(|(own, _)| meant(own)).map(|(_, reason)| *reason)
+    }
 }
 
 /// Starts the limit of a stand that is not what its vendor releases.

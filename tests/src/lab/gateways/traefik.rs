@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use gateway_modules_core::capability::CapabilityName;
 use serde_json::{Value, json};
 
 use super::{Gateway, Install, Services, Settles, Stand};
@@ -27,7 +28,10 @@ pub(super) const TRAEFIK: Gateway = Gateway {
     module: "traefik",
     version: VERSION,
     limits: &["one replica of the gateway, two where a line says so"],
-    unshown: &[],
+    unshown: &[(
+        CapabilityName::of("policy/access-log/json"),
+        "Traefik has one access log for all that it serves, and this one is text",
+    )],
     stand: Stand::Runs {
         gateway,
         images: Some(images),
