@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use gateway_modules_core::capability::{CapabilityName, names::project::LISTENER_HTTPS};
 use serde_json::json;
 
@@ -24,30 +25,41 @@ const RECOVERY: Duration = Duration::from_secs(180);
 /// How long an answer is waited for while something is broken.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// Name, and what a gateway must have for it.
-pub(super) const CASES: &[(&str, Option<CapabilityName>)] = &[
-    ("backend breaks off", None),
-    ("backend answers garbage", None),
-    ("policy with a missing reference", Some(CapabilityName::of("policy/basic-auth"))),
-    ("authorization service gone", Some(CapabilityName::of("policy/external-authorization"))),
-    ("name service gone", Some(CapabilityName::of("policy/external-authorization"))),
-    ("gateway gone while intents change", Some(CapabilityName::of("policy/ip-access"))),
-    ("certificate replaced", Some(LISTENER_HTTPS)),
-];
-
-/// The requests for a case.
-pub(super) async fn show(scene: &Scene, name: &str) -> Shown {
-    match name {
-        "backend breaks off" => breaks_off(scene).await,
-        "backend answers garbage" => garbage(scene).await,
-        "policy with a missing reference" => missing_reference(scene).await,
-        "authorization service gone" => without(scene, backends::NAMESPACE, "authorization").await,
-        "name service gone" => without(scene, "kube-system", "coredns").await,
-        "gateway gone while intents change" => changed_meanwhile(scene).await,
-        "certificate replaced" => certificate(scene).await,
-        _ => Err("the suite has no requests that would show it".to_owned()),
-    }
+/// Something that breaks.
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    /// What a gateway must have for it.
+    pub(super) needs: Option<CapabilityName>,
+    /// The requests meanwhile and afterwards; what they have shown, for the table.
+    pub(super) show: for<'a> fn(&'a Scene) -> BoxFuture<'a, Shown>,
 }
+
+/// All of them, in their order.
+pub(super) const FAULTS: &[Fault] = &[
+    Fault { name: "backend breaks off", needs: None, show: |scene| breaks_off(scene).boxed() },
+    Fault { name: "backend answers garbage", needs: None, show: |scene| garbage(scene).boxed() },
+    Fault {
+        name: "policy with a missing reference",
+        needs: Some(CapabilityName::of("policy/basic-auth")),
+        show: |scene| missing_reference(scene).boxed(),
+    },
+    Fault {
+        name: "authorization service gone",
+        needs: Some(CapabilityName::of("policy/external-authorization")),
+        show: |scene| without(scene, backends::NAMESPACE, "authorization").boxed(),
+    },
+    Fault {
+        name: "name service gone",
+        needs: Some(CapabilityName::of("policy/external-authorization")),
+        show: |scene| without(scene, "kube-system", "coredns").boxed(),
+    },
+    Fault {
+        name: "gateway gone while intents change",
+        needs: Some(CapabilityName::of("policy/ip-access")),
+        show: |scene| changed_meanwhile(scene).boxed(),
+    },
+    Fault { name: "certificate replaced", needs: Some(LISTENER_HTTPS), show: |scene| certificate(scene).boxed() },
+];
 
 /// Waits until a request gets this status, and says how long that took.
 async fn until(get: &Get, status: u16) -> Shown<Duration> {

@@ -24,6 +24,7 @@
 mod access;
 mod cases;
 mod faults;
+mod features;
 mod limits;
 mod matching;
 mod observability;
@@ -98,15 +99,10 @@ const EXTRAS: [&str; 7] = [
 /// Names of all lines of a whole run, in their order.
 pub fn names() -> Vec<String> {
     let cases = cases::CASES.iter().map(cases::Case::name);
-    let features = features().map(|(name, ..)| (*name).to_owned());
+    let features = features::all().map(|feature| feature.name.to_owned());
     let rest = without_case().map(|kind| kind.to_string());
-    let faults = faults::CASES.iter().map(|(name, _)| (*name).to_owned());
+    let faults = faults::FAULTS.iter().map(|fault| fault.name.to_owned());
     cases.chain(features).chain(rest).chain(EXTRAS.map(str::to_owned)).chain(faults).collect()
-}
-
-/// Cases of capabilities that are no policy kinds.
-fn features() -> impl Iterator<Item = &'static protocols::Case> {
-    protocols::CASES.iter().chain(matching::CASES).chain(streams::CASES)
 }
 
 /// Kinds that no case shows: refused where they are not declared, and among the limits of the stand where they are.
@@ -175,11 +171,11 @@ async fn all(
         let result = with_usual_listeners(&scene, &fields, result).await;
         lines.end(name, Some(&capability), declared, result, start);
     }
-    for (index, (name, capability, endpoint)) in features().enumerate() {
-        let Some(start) = lines.begin(name) else { continue };
-        let declared = scene.declared.has(capability);
+    for (index, feature) in features::all().enumerate() {
+        let Some(start) = lines.begin(feature.name) else { continue };
+        let declared = scene.declared.has(&feature.capability);
         let host = format!("protocol{index}.lab.example.com");
-        let mut fields = endpoint();
+        let mut fields = (feature.endpoint)();
         // Those that have none of HTTP say so.
         let http = fields.get("hostnames").is_none();
         if http {
@@ -189,12 +185,12 @@ async fn all(
             Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
             Ok(Applied::Accepted(accepted)) => {
                 let place = http.then_some((host.as_str(), "/"));
-                Box::pin(shown(&scene, place, &accepted, || protocols::show(&scene, name, &host))).await
+                Box::pin(shown(&scene, place, &accepted, || (feature.show)(&scene, &host))).await
             }
             Err(error) => Err(error),
         };
         let result = with_usual_listeners(&scene, &fields, result).await;
-        lines.end((*name).to_owned(), Some(capability), declared, result, start);
+        lines.end(feature.name.to_owned(), Some(&feature.capability), declared, result, start);
     }
     for kind in without_case() {
         let name = kind.to_string();
@@ -217,14 +213,14 @@ async fn all(
         let (declared, result) = extra(&scene, name).await;
         lines.end(name.to_owned(), None, declared, result, start);
     }
-    for (name, needs) in faults::CASES {
-        let Some(start) = lines.begin(name) else { continue };
-        let missing = needs.as_ref().filter(|needs| !scene.declared.has(needs));
+    for fault in faults::FAULTS {
+        let Some(start) = lines.begin(fault.name) else { continue };
+        let missing = fault.needs.as_ref().filter(|needs| !scene.declared.has(needs));
         let result = match missing {
             Some(missing) => Ok(Answer::Refused(format!("the module does not declare {missing}"))),
-            None => faults::show(&scene, name).await.map(Answer::Shown),
+            None => (fault.show)(&scene).await.map(Answer::Shown),
         };
-        lines.end((*name).to_owned(), None, missing.is_none(), result, start);
+        lines.end(fault.name.to_owned(), None, missing.is_none(), result, start);
     }
     if let Err(error) = scene.clear().await {
         lines.end("everything taken away".to_owned(), None, true, Err(error), Instant::now());

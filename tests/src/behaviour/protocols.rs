@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{SinkExt, StreamExt};
-use gateway_modules_core::capability::{
-    CapabilityName,
-    names::{gateway_api as api, project},
-};
+use futures::{FutureExt, SinkExt, StreamExt};
+use gateway_modules_core::capability::names::{gateway_api as api, project};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,39 +11,34 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    matching,
+    features::Feature,
     scene::{SETTLE, Scene, Shown, eventually, expect, send},
-    streams,
 };
 use crate::lab::{
     certificates,
     request::{Get, Trust},
 };
 
-/// Name, capability, and what is laid over the usual endpoint.
-pub(super) type Case = (&'static str, CapabilityName, fn() -> Value);
-
-pub(super) const CASES: &[Case] = &[
-    ("HTTPS listener", project::LISTENER_HTTPS, || json!({})),
-    ("WebSocket", api::HTTP_ROUTE, || json!({"type": "WebSocket"})),
-    ("gRPC", api::GRPC_ROUTE, || json!({"type": "GRPC"})),
+pub(super) const FEATURES: &[Feature] = &[
+    Feature {
+        name: "HTTPS listener",
+        capability: project::LISTENER_HTTPS,
+        endpoint: || json!({}),
+        show: |scene, host| encrypted(scene, host).boxed(),
+    },
+    Feature {
+        name: "WebSocket",
+        capability: api::HTTP_ROUTE,
+        endpoint: || json!({"type": "WebSocket"}),
+        show: |scene, host| websocket(scene, host).boxed(),
+    },
+    Feature {
+        name: "gRPC",
+        capability: api::GRPC_ROUTE,
+        endpoint: || json!({"type": "GRPC"}),
+        show: |scene, host| grpc(scene, host).boxed(),
+    },
 ];
-
-/// The requests for a case.
-pub(super) async fn show(scene: &Scene, name: &str, host: &str) -> Shown {
-    match name {
-        "HTTPS listener" => encrypted(scene, host).await,
-        "WebSocket" => websocket(scene, host).await,
-        "gRPC" => grpc(scene, host).await,
-        _ => {
-            if let Some(shown) = matching::show(scene, name, host).await {
-                return shown;
-            }
-            let shown = streams::show(scene, name).await;
-            shown.unwrap_or_else(|| Err("the suite has no requests that would show it".to_owned()))
-        }
-    }
-}
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()

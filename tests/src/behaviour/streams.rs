@@ -1,5 +1,6 @@
 //! Bytes on connections and datagrams: TLS by server name, TCP, UDP; each at a listener of its own.
 
+use futures::FutureExt;
 use gateway_modules_core::capability::names::gateway_api as api;
 use serde_json::{Value, json};
 use tokio::{
@@ -8,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    protocols::Case,
+    features::Feature,
     scene::{Scene, Shown, eventually, expect},
 };
 use crate::lab::{certificates, request::Get};
@@ -16,16 +17,25 @@ use crate::lab::{certificates, request::Get};
 /// Of the listeners for bytes and datagrams.
 const PORT: u16 = 9000;
 
-/// Name, capability, and what is laid over the usual endpoint.
-pub(super) const CASES: &[Case] = &[
-    ("TLS by server name", api::TLS_ROUTE, || {
-        beside_http(
-            json!({"name": "tls", "protocol": "TLS", "port": 443, "tls": {"mode": "Passthrough"}}),
-            json!({"type": "TLS", "service": "secure", "port": 8443, "hostnames": [certificates::BACKEND]}),
-        )
-    }),
-    ("TCP", api::TCP_ROUTE, || raw("TCP")),
-    ("UDP", api::UDP_ROUTE, || raw("UDP")),
+pub(super) const FEATURES: &[Feature] = &[
+    Feature {
+        name: "TLS by server name",
+        capability: api::TLS_ROUTE,
+        endpoint: || {
+            beside_http(
+                json!({"name": "tls", "protocol": "TLS", "port": 443, "tls": {"mode": "Passthrough"}}),
+                json!({"type": "TLS", "service": "secure", "port": 8443, "hostnames": [certificates::BACKEND]}),
+            )
+        },
+        show: |scene, _| passed_through(scene).boxed(),
+    },
+    Feature { name: "TCP", capability: api::TCP_ROUTE, endpoint: || raw("TCP"), show: |scene, _| bytes(scene).boxed() },
+    Feature {
+        name: "UDP",
+        capability: api::UDP_ROUTE,
+        endpoint: || raw("UDP"),
+        show: |scene, _| datagrams(scene).boxed(),
+    },
 ];
 
 fn beside_http(listener: Value, mut endpoint: Value) -> Value {
@@ -38,16 +48,6 @@ fn raw(protocol: &str) -> Value {
         json!({"name": "raw", "protocol": protocol, "port": PORT}),
         json!({"type": protocol, "service": "raw", "port": PORT, "hostnames": []}),
     )
-}
-
-/// The requests for a case; none when it is not one of these.
-pub(super) async fn show(scene: &Scene, name: &str) -> Option<Shown> {
-    Some(match name {
-        "TLS by server name" => passed_through(scene).await,
-        "TCP" => bytes(scene).await,
-        "UDP" => datagrams(scene).await,
-        _ => return None,
-    })
 }
 
 async fn passed_through(scene: &Scene) -> Shown {
