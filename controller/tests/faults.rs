@@ -274,6 +274,7 @@ async fn what_vanishes_from_the_cluster_is_told_and_taken_up_again() {
     .await;
     println!("== the kind of the routes vanished; told: {}", told(lab).await);
     crds::install_gateway_api(&lab.client, &schemas, gateway_modules_testkit::Channel::Standard).await.unwrap();
+    served(lab, ROUTE).await;
     lab.wait("the routes are there again", async || match open().await {
         3 => Ok(()),
         number => Err(format!("{number}: {}", told(lab).await)),
@@ -286,11 +287,7 @@ async fn what_vanishes_from_the_cluster_is_told_and_taken_up_again() {
     for definition in gateway_modules::core::intent::crd::definitions() {
         lab.create(definition).await;
     }
-    let kind = kube::core::GroupVersionKind::gvk("gatewaymodules.dev", "v1alpha1", "Component");
-    lab.wait("the kind is served again", async || {
-        kube::discovery::pinned_kind(&lab.client, &kind).await.map(drop).map_err(|error| error.to_string())
-    })
-    .await;
+    served(lab, COMPONENT).await;
     lab.wait("components are taken again", async || {
         lab.try_create(protected("first")).await.map(drop).map_err(|error| error.to_string())
     })
@@ -298,6 +295,16 @@ async fn what_vanishes_from_the_cluster_is_told_and_taken_up_again() {
     story.ready("first").await;
     println!("== the kind of the intents vanished and came back");
     story.end().await;
+}
+
+/// Waits until a kind is served again: a definition is there before the API server tells of its kind.
+async fn served(lab: &Lab, (version, kind): (&str, &str)) {
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let kind = kube::core::GroupVersionKind::gvk(group, version, kind);
+    lab.wait("the kind is served again", async || {
+        kube::discovery::pinned_kind(&lab.client, &kind).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
 }
 
 /// What the plane and its components say is wrong.
