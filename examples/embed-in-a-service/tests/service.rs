@@ -59,9 +59,7 @@ async fn a_component_is_exposed_watched_and_withdrawn() {
     let client = control_plane.client().await.unwrap();
     crds::install_gateway_api(&client, &schemas, Channel::Standard).await.unwrap();
     crds::install_vendor(&client, &schemas, "kgateway").await.unwrap();
-    for definition in definitions() {
-        create(&client, definition).await;
-    }
+    crds::install(&client, definitions()).await.unwrap();
     for namespace in ["shop", "kgateway-system"] {
         create_namespace(&client, namespace).await.unwrap();
     }

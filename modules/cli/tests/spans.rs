@@ -167,9 +167,7 @@ async fn a_reconciliation_is_a_trace_and_the_last_spans_are_sent_before_the_end(
     let client = control_plane.client().await.unwrap();
     crds::install_gateway_api(&client, &schemas, Channel::Standard).await.unwrap();
     crds::install_vendor(&client, &schemas, "kgateway").await.unwrap();
-    for definition in definitions() {
-        apply(&client, definition).await;
-    }
+    crds::install(&client, definitions()).await.unwrap();
     for namespace in ["shop", RECORDS] {
         create_namespace(&client, namespace).await.unwrap();
     }

@@ -45,7 +45,7 @@ use std::{
 
 use gateway_modules_core::{capability::CapabilityName, intent::policies::PolicyKind, module::GatewayModule};
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use self::report::{Answer, AnswerTimes, BehaviourReport, Line, RESULTS, files, page};
 use self::scene::{Compiled, Scene, Shown};
@@ -160,15 +160,10 @@ async fn all(
         let host = format!("case{index}.lab.example.com");
         let mut fields = (case.endpoint)();
         fields["hostnames"] = json!([host]);
-        let result = match apply(&scene, &fields, declared).await {
-            Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
-            Ok(Applied::Accepted(accepted)) => {
-                let path = if case.kind == PolicyKind::UrlRewrite { "/v1" } else { "/" };
-                shown(&scene, Some((&host, path)), &accepted, || (case.show)(&scene, &host, &accepted)).await
-            }
-            Err(error) => Err(error),
-        };
-        let result = with_usual_listeners(&scene, &fields, result).await;
+        let requests = async |accepted: &[String]| (case.show)(&scene, &host, accepted).await;
+        // Served where its rules are, and everywhere without some.
+        let path = fields.pointer("/rules/0/matches/0/path/prefix").and_then(Value::as_str).unwrap_or("/");
+        let result = asked(&scene, &fields, declared, Some((&host, path)), requests).await;
         lines.end(name, Some(&capability), declared, result, start);
     }
     for (index, feature) in features::all().enumerate() {
@@ -181,15 +176,8 @@ async fn all(
         if http {
             fields["hostnames"] = json!([host]);
         }
-        let result = match apply(&scene, &fields, declared).await {
-            Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
-            Ok(Applied::Accepted(accepted)) => {
-                let place = http.then_some((host.as_str(), "/"));
-                Box::pin(shown(&scene, place, &accepted, || (feature.show)(&scene, &host))).await
-            }
-            Err(error) => Err(error),
-        };
-        let result = with_usual_listeners(&scene, &fields, result).await;
+        let requests = async |_: &[String]| (feature.show)(&scene, &host).await;
+        let result = Box::pin(asked(&scene, &fields, declared, http.then_some((host.as_str(), "/")), requests)).await;
         lines.end(feature.name.to_owned(), Some(&feature.capability), declared, result, start);
     }
     for kind in without_case() {
@@ -299,7 +287,7 @@ impl Lines<'_> {
 }
 
 /// Policies and rules of the kit's sample of a kind.
-fn sample(kind: PolicyKind) -> serde_json::Value {
+fn sample(kind: PolicyKind) -> Value {
     let sample = samples::of(kind).into_iter().next();
     let endpoint = sample.and_then(|sample| sample.documents.component().pointer("/spec/endpoints/0").cloned());
     let mut fields = json!({"hostnames": ["sample.lab.example.com"]});
@@ -311,6 +299,23 @@ fn sample(kind: PolicyKind) -> serde_json::Value {
     fields
 }
 
+/// What the requests show of an endpoint with these fields, by the names of the differences that were accepted; they begin when the
+/// host is served at that path, where there are any. Or its refusal.
+async fn asked(
+    scene: &Scene,
+    fields: &Value,
+    declared: bool,
+    place: Option<(&str, &str)>,
+    requests: impl AsyncFn(&[String]) -> Shown,
+) -> Shown<Answer> {
+    let result = match apply(scene, fields, declared).await {
+        Ok(Applied::Refused(reason)) => Ok(Answer::Refused(reason)),
+        Ok(Applied::Accepted(accepted)) => shown(scene, place, &accepted, || requests(&accepted)).await,
+        Err(error) => Err(error),
+    };
+    with_usual_listeners(scene, fields, result).await
+}
+
 /// What came of an endpoint.
 enum Applied {
     /// In force, with the differences that were accepted.
@@ -320,7 +325,7 @@ enum Applied {
 }
 
 /// Declared: applied. Not declared: refused, and nothing is written.
-async fn apply(scene: &Scene, endpoint: &serde_json::Value, declared: bool) -> Shown<Applied> {
+async fn apply(scene: &Scene, endpoint: &Value, declared: bool) -> Shown<Applied> {
     match (scene.compile(endpoint)?, declared) {
         (Compiled::Refused(reasons), _) => {
             if declared {
@@ -338,7 +343,7 @@ async fn apply(scene: &Scene, endpoint: &serde_json::Value, declared: bool) -> S
 }
 
 /// A result after which the external visibility has its usual listeners again, where a case has asked for others.
-async fn with_usual_listeners(scene: &Scene, fields: &serde_json::Value, result: Shown<Answer>) -> Shown<Answer> {
+async fn with_usual_listeners(scene: &Scene, fields: &Value, result: Shown<Answer>) -> Shown<Answer> {
     if fields.get("listeners").is_none() || matches!(result, Ok(Answer::Refused(_))) {
         return result;
     }

@@ -60,7 +60,21 @@ pub async fn install_vendor(client: &Client, schemas: &Path, vendor: &str) -> Re
 /// when a definition is not established within 60 s.
 pub async fn install_folder(client: &Client, folder: &Path) -> Result<Vec<String>, Error> {
     let folder = folder.to_owned();
-    let manifests = tokio::task::spawn_blocking(move || read(&folder)).await??;
+    install_all(client, tokio::task::spawn_blocking(move || read(&folder)).await??).await
+}
+
+/// Installs definitions that are not in a folder, such as those of the intent types, and waits until they are established; gives
+/// their names.
+///
+/// # Errors
+/// As [`install_folder`].
+pub async fn install(client: &Client, definitions: Vec<Value>) -> Result<Vec<String>, Error> {
+    let unfit = |reason| Error::Manifest { path: PathBuf::from("a definition"), reason };
+    let manifests = definitions.into_iter().map(manifest).collect::<Result<_, _>>().map_err(unfit)?;
+    install_all(client, manifests).await
+}
+
+async fn install_all(client: &Client, manifests: Vec<Manifest>) -> Result<Vec<String>, Error> {
     // Policies last: a policy that is not observed yet lets everything pass, one that is would see half an installation.
     let (definitions, policies): (Vec<_>, Vec<_>) =
         manifests.into_iter().partition(|manifest| manifest.resource.kind == "CustomResourceDefinition");

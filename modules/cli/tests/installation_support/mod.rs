@@ -182,12 +182,7 @@ impl Lab {
 
     /// Installs the definitions of the intents.
     pub(crate) async fn intent_definitions(&self) {
-        let folder = self.folder.path().join("intent-definitions");
-        std::fs::create_dir_all(&folder).unwrap();
-        for (index, definition) in gateway_modules::core::intent::crd::definitions().into_iter().enumerate() {
-            std::fs::write(folder.join(format!("{index}.yaml")), definition.to_string()).unwrap();
-        }
-        crds::install_folder(&self.client, &folder).await.unwrap();
+        crds::install(&self.client, gateway_modules::core::intent::crd::definitions()).await.unwrap();
     }
 
     /// Installs the definitions of Flux and Argo CD, from their own Go modules.

@@ -39,15 +39,6 @@ pub struct Gateway {
     pub stand: Stand,
 }
 
-impl Gateway {
-    /// Why the suite cannot show here what is declared.
-    pub(crate) fn unshown(&self, capability: &CapabilityName) -> Option<&'static str> {
-        let whole = |own: &CapabilityName| capability.as_str().strip_prefix(own.as_str());
-        let meant = |own| whole(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.unshown.iter().find(|(own, _)| meant(own)).map(|(_, reason)| *reason)
-    }
-}
-
 /// Starts the limit of a stand that is not what its vendor releases.
 pub const STAND_IN: &str = "stand-in: ";
 
@@ -170,6 +161,13 @@ const fn absent(module: &'static str, version: &'static str, reason: &'static st
 }
 
 impl Gateway {
+    /// Why the suite cannot show here what is declared.
+    pub(crate) fn unshown(&self, capability: &CapabilityName) -> Option<&'static str> {
+        let whole = |own: &CapabilityName| capability.as_str().strip_prefix(own.as_str());
+        let meant = |own| whole(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.unshown.iter().find(|(own, _)| meant(own)).map(|(_, reason)| *reason)
+    }
+
     /// Archives of its images, made where they are not there yet.
     ///
     /// # Errors
