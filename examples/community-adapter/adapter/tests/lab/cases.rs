@@ -1,7 +1,10 @@
 //! What only this gateway has, or has together: what an intent says, and the requests that show it, with their boundaries. What
 //! every gateway is asked is the test kit's.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use gateway_modules_testkit::{
     behaviour::{Answer, Line},
@@ -11,49 +14,75 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, Shown, expect, send};
 
-/// A case: name, capability that it shows, path that is served, what is laid over the usual endpoint.
-type Case = (&'static str, &'static str, &'static str, fn() -> Value);
+/// A case.
+pub struct Case {
+    name: &'static str,
+    /// What it shows.
+    capability: &'static str,
+    /// The path that is served.
+    path: &'static str,
+    /// What is laid over the usual endpoint.
+    endpoint: fn() -> Value,
+    /// The requests at a host; what they have shown.
+    show: for<'a> fn(&'a Scene, &'a str) -> Pin<Box<dyn Future<Output = Shown> + Send + 'a>>,
+}
 
 pub const CASES: &[Case] = &[
-    ("jwt, claims and addresses", "policy/claims-authorization/nested", "/", || {
-        json!({"policies": {
-            "jwt": {"issuer": "https://issuer.example.com", "audiences": ["shop"], "jwks": {"configMap": {"name": "keys"}},
-                "claimsToHeaders": [{"claim": "sub", "header": "x-user"}]},
-            "claimsAuthorization": {"require": [
-                {"claim": "team", "values": ["dev", "ops"]},
-                {"claim": "realm.roles", "values": ["admin"]},
-            ]},
-            "ipAccess": {"allow": ["198.51.100.0/24"], "deny": ["198.51.100.200/32"]},
-        }})
-    }),
-    (
-        "rate-limit-local",
-        "policy/rate-limit-local",
-        "/",
-        || json!({"policies": {"rateLimit": {"requests": 5, "per": "1m"}}}),
-    ),
-    (
-        "rate-limit-local by client",
-        "policy/rate-limit-local/key/client-ip",
-        "/",
-        || json!({"policies": {"rateLimit": {"requests": 3, "per": "1h", "key": {"clientIp": {}}}}}),
-    ),
-    (
-        "rate-limit-local by header",
-        "policy/rate-limit-local/key/header",
-        "/",
-        || json!({"policies": {"rateLimit": {"requests": 3, "per": "1h", "key": {"header": "X-Tenant"}}}}),
-    ),
-    (
-        "direct-response",
-        "policy/direct-response/content-type",
-        "/",
-        || json!({"policies": {"directResponse": {"status": 410, "body": "50% gone", "contentType": "text/html; a=\"%x\""}}}),
-    ),
-    ("url-rewrite by expression", "policy/url-rewrite/regex", "/v1/a", || {
-        json!({"rules": [{"name": "v1", "matches": [{"path": {"prefix": "/v1"}}]}],
+    Case {
+        name: "jwt, claims and addresses",
+        capability: "policy/claims-authorization/nested",
+        path: "/",
+        endpoint: || {
+            json!({"policies": {
+                "jwt": {"issuer": "https://issuer.example.com", "audiences": ["shop"], "jwks": {"configMap": {"name": "keys"}},
+                    "claimsToHeaders": [{"claim": "sub", "header": "x-user"}]},
+                "claimsAuthorization": {"require": [
+                    {"claim": "team", "values": ["dev", "ops"]},
+                    {"claim": "realm.roles", "values": ["admin"]},
+                ]},
+                "ipAccess": {"allow": ["198.51.100.0/24"], "deny": ["198.51.100.200/32"]},
+            }})
+        },
+        show: |scene, host| Box::pin(tokens(scene, host)),
+    },
+    Case {
+        name: "rate-limit-local",
+        capability: "policy/rate-limit-local",
+        path: "/",
+        endpoint: || json!({"policies": {"rateLimit": {"requests": 5, "per": "1m"}}}),
+        show: |scene, host| Box::pin(rate(scene, host)),
+    },
+    Case {
+        name: "rate-limit-local by client",
+        capability: "policy/rate-limit-local/key/client-ip",
+        path: "/",
+        endpoint: || json!({"policies": {"rateLimit": {"requests": 3, "per": "1h", "key": {"clientIp": {}}}}}),
+        show: |scene, host| Box::pin(rate_by_client(scene, host)),
+    },
+    Case {
+        name: "rate-limit-local by header",
+        capability: "policy/rate-limit-local/key/header",
+        path: "/",
+        endpoint: || json!({"policies": {"rateLimit": {"requests": 3, "per": "1h", "key": {"header": "X-Tenant"}}}}),
+        show: |scene, host| Box::pin(rate_by_header(scene, host)),
+    },
+    Case {
+        name: "direct-response",
+        capability: "policy/direct-response/content-type",
+        path: "/",
+        endpoint: || json!({"policies": {"directResponse": {"status": 410, "body": "50% gone", "contentType": "text/html; a=\"%x\""}}}),
+        show: |scene, host| Box::pin(direct(scene, host)),
+    },
+    Case {
+        name: "url-rewrite by expression",
+        capability: "policy/url-rewrite/regex",
+        path: "/v1/a",
+        endpoint: || {
+            json!({"rules": [{"name": "v1", "matches": [{"path": {"prefix": "/v1"}}]}],
             "policies": {"urlRewrite": {"path": {"regex": {"pattern": "^/v1/([a-z]+)$", "substitution": "/two/\\1"}}}}})
-    }),
+        },
+        show: |scene, host| Box::pin(rewrite(scene, host)),
+    },
 ];
 
 /// The Service of each visibility is of the type that keeps it in its place.
@@ -61,7 +90,7 @@ const EXPOSURE: (&str, &str) = ("exposure", "gateway/exposure/cluster");
 
 /// Names of the lines of a whole run, in their order.
 pub fn names() -> impl Iterator<Item = String> {
-    CASES.iter().map(|(name, ..)| *name).chain([EXPOSURE.0]).map(own)
+    CASES.iter().map(|case| case.name).chain([EXPOSURE.0]).map(own)
 }
 
 /// The suite's cases have names of the same kinds.
@@ -86,23 +115,23 @@ pub async fn run(scene: &mut Scene, only: &str) -> Shown<Vec<Line>> {
     let keys = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keys", "namespace": "shop"},
         "data": {"jwks": include_str!("jwks.json")}});
     scene.manifest(keys).await?;
-    for (index, (name, capability, path, endpoint)) in CASES.iter().enumerate() {
-        if !own(name).contains(only) {
+    for (index, case) in CASES.iter().enumerate() {
+        if !own(case.name).contains(only) {
             continue;
         }
         let start = Instant::now();
         let host = format!("case{index}.lab.example.com");
-        let mut endpoint = endpoint();
+        let mut endpoint = (case.endpoint)();
         endpoint["hostnames"] = json!([host]);
-        let shown = match scene.apply(&host, path, &endpoint).await {
-            Ok(accepted) if accepted.is_empty() => show(scene, name, &host).await,
+        let shown = match scene.apply(&host, case.path, &endpoint).await {
+            Ok(accepted) if accepted.is_empty() => (case.show)(scene, &host).await,
             Ok(accepted) => {
                 let accepted: Vec<String> = accepted.into_iter().collect();
-                show(scene, name, &host).await.map(|seen| format!("{seen} (accepted: {})", accepted.join(", ")))
+                (case.show)(scene, &host).await.map(|seen| format!("{seen} (accepted: {})", accepted.join(", ")))
             }
             Err(error) => Err(error),
         };
-        lines.push(line(name, capability, shown, start));
+        lines.push(line(case.name, case.capability, shown, start));
         println!("{}", lines[lines.len() - 1]);
     }
     if lines.is_empty() {
@@ -115,18 +144,6 @@ pub async fn run(scene: &mut Scene, only: &str) -> Shown<Vec<Line>> {
     lines.push(line(EXPOSURE.0, EXPOSURE.1, if right { Ok(exposed) } else { Err(exposed) }, start));
     scene.clear().await?;
     Ok(lines)
-}
-
-async fn show(scene: &Scene, name: &str, host: &str) -> Shown {
-    match name {
-        "jwt, claims and addresses" => tokens(scene, host).await,
-        "rate-limit-local" => rate(scene, host).await,
-        "rate-limit-local by client" => rate_by_client(scene, host).await,
-        "rate-limit-local by header" => rate_by_header(scene, host).await,
-        "direct-response" => direct(scene, host).await,
-        "url-rewrite by expression" => rewrite(scene, host).await,
-        _ => Err("no requests for this case".to_owned()),
-    }
 }
 
 /// From the first client that is allowed and from one that is denied, with every token.
