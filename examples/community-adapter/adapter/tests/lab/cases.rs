@@ -24,8 +24,11 @@ pub struct Case {
     /// What is laid over the usual endpoint.
     endpoint: fn() -> Value,
     /// The requests at a host; what they have shown.
-    show: for<'a> fn(&'a Scene, &'a str) -> Pin<Box<dyn Future<Output = Shown> + Send + 'a>>,
+    show: Show,
 }
+
+/// Requests at a host of a scene; what they have shown.
+type Show = for<'a> fn(&'a Scene, &'a str) -> Pin<Box<dyn Future<Output = Shown> + Send + 'a>>;
 
 pub const CASES: &[Case] = &[
     Case {
