@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use gateway_modules_testkit::{
     Error,
-    behaviour::{self, BehaviourReport, Options},
+    behaviour::{self, BehaviourReport, Options, Shard},
     lab::{
         self, AnyCluster, ClusterProvider, Lab,
         gateways::{self, Gateway},
@@ -23,6 +23,15 @@ fn main() -> ExitCode {
         }
     };
     let only = argument("GATEWAY_MODULES_LAB_ONLY");
+    let shard = match argument("GATEWAY_MODULES_LAB_SHARD").map(|text| text.parse::<Shard>()).transpose() {
+        Ok(shard) => shard,
+        Err(error) => {
+            println!("GATEWAY_MODULES_LAB_SHARD: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options =
+        Options::default().with_only(only.as_deref()).with_shard(shard).with_progress(&|line| println!("{line}"));
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let mut reports = Vec::new();
     let mut failed = false;
@@ -31,7 +40,7 @@ fn main() -> ExitCode {
             continue;
         }
         let gateway = gateways::find_for(&*cluster, gateway.module).unwrap_or(gateway);
-        match ask(&*cluster, gateway, only.as_deref()) {
+        match ask(&*cluster, gateway, &options) {
             Ok(report) => {
                 println!("{report}\n");
                 failed |= report.absent.is_none() && !report.passes();
@@ -85,18 +94,17 @@ fn cluster(file: Option<String>, lab: Option<String>) -> Result<Box<dyn ClusterP
 fn ask(
     cluster: &dyn ClusterProvider,
     gateway: &'static Gateway,
-    only: Option<&str>,
+    options: &Options<'_>,
 ) -> Result<BehaviourReport, String> {
     if let Some(absent) = BehaviourReport::absent(gateway) {
         return Ok(absent);
     }
     let registry = gateway_modules::registry().map_err(|error| error.to_string())?;
     let module = registry.get(gateway.module).map_err(|error| error.to_string())?;
-    let options = Options::default().with_only(only).with_progress(&|line| println!("{line}"));
     let asked = || {
         let kubeconfig = cluster.kubeconfig()?;
         lab::run_in(cluster, || async {
-            Box::pin(behaviour::run(lab::client(kubeconfig).await?, module, gateway, &options)).await
+            Box::pin(behaviour::run(lab::client(kubeconfig).await?, module, gateway, options)).await
         })?
     };
     asked().map_err(|error: Error| error.to_string())

@@ -14,6 +14,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use gateway_modules_testkit::{
+    behaviour::Shard,
     lab::{self, AnyCluster, Artifacts, ClusterProvider, Lab, State, gateways},
     schemas_or_explain,
 };
@@ -91,9 +92,12 @@ pub(crate) struct Test {
     /// Only the tests whose names contain this.
     #[arg(long)]
     only: Option<String>,
+    /// Only a part of the tests, as in 1/2, the first of two: parts can be asked beside each other, each in a lab of its own.
+    #[arg(long, value_name = "NUMBER/COUNT")]
+    shard: Option<Shard>,
     /// Writes the results of the gateways that were asked: docs/behaviour.json, and what is made of it (docs/behaviour.md,
     /// the evidence of the adapters).
-    #[arg(long, conflicts_with_all = ["only", "kubeconfig"])]
+    #[arg(long, conflicts_with_all = ["only", "shard", "kubeconfig"])]
     write: bool,
     /// Leaves the lab running, to look at it.
     #[arg(long)]
@@ -371,7 +375,8 @@ fn suite(arguments: &Test, programs: &[TestProgram], cluster: (&str, &std::ffi::
         command
             .args(&arguments.gateways)
             .env(cluster.0, cluster.1)
-            .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default());
+            .env("GATEWAY_MODULES_LAB_ONLY", arguments.only.as_deref().unwrap_or_default())
+            .env("GATEWAY_MODULES_LAB_SHARD", arguments.shard.map(|shard| shard.to_string()).unwrap_or_default());
         if arguments.write {
             command.env("GATEWAY_MODULES_LAB_WRITE", workspace());
         }

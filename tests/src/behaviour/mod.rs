@@ -28,6 +28,7 @@ mod features;
 mod limits;
 mod matching;
 mod observability;
+mod options;
 mod protocols;
 mod report;
 mod resilience;
@@ -47,43 +48,16 @@ use gateway_modules_core::{capability::CapabilityName, intent::policies::PolicyK
 use kube::Client;
 use serde_json::{Value, json};
 
-pub use self::report::{Answer, AnswerTimes, BehaviourReport, Line, RESULTS, files, page};
 use self::scene::{Compiled, Scene, Shown};
+pub use self::{
+    options::{Options, Shard},
+    report::{Answer, AnswerTimes, BehaviourReport, Line, RESULTS, files, page},
+};
 use crate::{
     Error,
     lab::{self, Lab, gateways::Gateway},
     samples,
 };
-
-/// How much is run, and who hears of it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Options<'a> {
-    /// Only lines whose name contains this.
-    pub only: Option<&'a str>,
-    /// Told each line when it is there.
-    pub progress: &'a (dyn Fn(&Line) + Send + Sync),
-}
-
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Self { only: None, progress: &|_| () }
-    }
-}
-
-impl<'a> Options<'a> {
-    /// Only lines whose name contains this.
-    #[must_use]
-    pub fn with_only(self, only: Option<&'a str>) -> Self {
-        Self { only, ..self }
-    }
-
-    /// Tells each line when it is there.
-    #[must_use]
-    pub fn with_progress(self, progress: &'a (dyn Fn(&Line) + Send + Sync)) -> Self {
-        Self { progress, ..self }
-    }
-}
 
 /// What is shown besides the kinds.
 const EXTRAS: [&str; 7] = [
@@ -147,7 +121,7 @@ async fn all(
     options: &Options<'_>,
 ) -> Result<BehaviourReport, Error> {
     let scene = Scene::new(client, module, gateway).await.map_err(Error::Lab)?;
-    let mut lines = Lines { options, lines: Vec::new() };
+    let mut lines = Lines { options, begun: 0, ended: Vec::new() };
     for (index, case) in cases::CASES.iter().enumerate() {
         let name = case.name();
         let Some(start) = lines.begin(&name) else { continue };
@@ -213,7 +187,7 @@ async fn all(
     if let Err(error) = scene.clear().await {
         lines.end("everything taken away".to_owned(), None, true, Err(error), Instant::now());
     }
-    Ok(BehaviourReport::of(gateway, lines.lines))
+    Ok(BehaviourReport::of(gateway, lines.ended))
 }
 
 /// Something besides the kinds, and whether the module declares what it is about.
@@ -258,15 +232,18 @@ async fn extra(scene: &Scene, name: &str) -> (bool, Shown<Answer>) {
 
 struct Lines<'a> {
     options: &'a Options<'a>,
-    lines: Vec<Line>,
+    /// Lines that have begun or were passed over.
+    begun: usize,
+    ended: Vec<Line>,
 }
 
 impl Lines<'_> {
     /// When it begins, if it is wanted.
-    fn begin(&self, name: &str) -> Option<Instant> {
+    fn begin(&mut self, name: &str) -> Option<Instant> {
         // What came between lines belongs to none.
         let _ = scene::TIMES.try_with(RefCell::take);
-        self.options.only.is_none_or(|only| name.contains(only)).then(Instant::now)
+        self.begun += 1;
+        self.options.wants(self.begun - 1, name).then(Instant::now)
     }
 
     fn end(
@@ -282,7 +259,7 @@ impl Lines<'_> {
         let answered = scene::TIMES.try_with(RefCell::take).ok().and_then(AnswerTimes::of);
         let line = Line { name, capability, declared, answer, answered, took: start.elapsed() };
         (self.options.progress)(&line);
-        self.lines.push(line);
+        self.ended.push(line);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     process::Stdio,
     sync::{Mutex, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
     time::Instant,
 };
 
@@ -18,15 +18,14 @@ use crate::{
 /// The package whose suites take longest: they begin first, so that none of them is left alone at the end.
 const LONGEST: &str = "gwm";
 
-/// Builds and runs all of them, and the examples in the documentation, and names all that fail.
-pub(super) fn run(jobs: Option<usize>) -> Result<(), Error> {
+/// Builds and runs all of them, when the control plane is there, and the examples in the documentation, and names all that fail.
+pub(super) fn run(jobs: Option<usize>, control_plane: Option<JoinHandle<()>>) -> Result<(), Error> {
     tell("cargo test --workspace --no-run");
     let mut all = test_programs::build(&["--workspace"])?;
     all.sort_by_key(|program| program.package != LONGEST);
     let count = all.len();
-    // Here, where its progress is seen. A suite that does without says so itself.
-    if let Err(error) = gateway_modules_testkit::binaries::find() {
-        tell(&format!("there will be no control plane: {error}"));
+    if let Some(building) = control_plane {
+        let _ = building.join();
     }
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let waiting = Mutex::new(VecDeque::from(all));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use gateway_modules_testkit::{
-    behaviour::{Answer, Line},
+    behaviour::{self, Answer, Line, Options},
     lab::{CLIENT_ADDRESSES, request::Get},
 };
 use serde_json::{Value, json};
@@ -112,14 +112,15 @@ fn line(name: &str, capability: &str, shown: Shown, start: Instant) -> Line {
     }
 }
 
-/// The cases whose names contain that, each told when it is there.
-pub async fn run(scene: &mut Scene, only: &str) -> Shown<Vec<Line>> {
+/// The cases that are wanted, each told when it is there. Their places come after those of the suite.
+pub async fn run(scene: &mut Scene, options: &Options<'_>) -> Shown<Vec<Line>> {
     let mut lines = Vec::new();
     let keys = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keys", "namespace": "shop"},
         "data": {"jwks": include_str!("jwks.json")}});
     scene.manifest(keys).await?;
+    let first = behaviour::names().len();
     for (index, case) in CASES.iter().enumerate() {
-        if !own(case.name).contains(only) {
+        if !options.wants(first + index, &own(case.name)) {
             continue;
         }
         let start = Instant::now();
@@ -135,7 +136,7 @@ pub async fn run(scene: &mut Scene, only: &str) -> Shown<Vec<Line>> {
             Err(error) => Err(error),
         };
         lines.push(line(case.name, case.capability, shown, start));
-        println!("{}", lines[lines.len() - 1]);
+        (options.progress)(&lines[lines.len() - 1]);
     }
     if lines.is_empty() {
         return Ok(lines);

@@ -18,7 +18,7 @@ use gateway_module_envoy_gateway::EnvoyGatewayAdapter;
 use gateway_modules_core::module::GatewayModule;
 use gateway_modules_testkit::{
     Error,
-    behaviour::{self, BehaviourReport, Options},
+    behaviour::{self, BehaviourReport, Options, Shard},
     lab::{
         self, AnyCluster, ClusterProvider, Lab, backends,
         gateways::{self, Gateway},
@@ -33,8 +33,9 @@ fn set(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// Puts Envoy Gateway into the lab as `gwm install` does, takes it away, and puts it there again; nothing where it is there.
-fn install(lab: &Lab, gateway: &'static Gateway) {
+/// Puts Envoy Gateway into the lab as `gwm install` does, takes it away where the first part of the cases is asked, and puts it there
+/// again; nothing where it is there.
+fn install(lab: &Lab, gateway: &'static Gateway, first: bool) {
     let schemas =
         schemas_or_explain().expect("a folder of CRDs").expect("GATEWAY_MODULES_SCHEMAS names a folder of CRDs");
     // Before the lab's network, from which nothing can be fetched.
@@ -47,14 +48,16 @@ fn install(lab: &Lab, gateway: &'static Gateway) {
             return Ok(());
         }
         let module: Arc<dyn GatewayModule> = Arc::new(EnvoyGatewayAdapter::new());
-        life::comes_and_goes(&client, lab, gateway, &module, &schemas).await?;
+        if first {
+            life::comes_and_goes(&client, lab, gateway, &module, &schemas).await?;
+        }
         gateways::install(&client, lab, gateway, module, &schemas).await
     };
     lab.run(work).expect("the lab's network").expect("installed");
 }
 
 /// The cluster, with Envoy Gateway in it.
-fn cluster(gateway: &'static Gateway) -> Option<Box<dyn ClusterProvider>> {
+fn cluster(gateway: &'static Gateway, first: bool) -> Option<Box<dyn ClusterProvider>> {
     if let Some(file) = set("GATEWAY_MODULES_LAB_KUBECONFIG") {
         return Some(Box::new(AnyCluster { file: file.into() }));
     }
@@ -63,7 +66,7 @@ fn cluster(gateway: &'static Gateway) -> Option<Box<dyn ClusterProvider>> {
         return None;
     };
     let lab = Lab::attach(&name).expect("a running lab");
-    install(&lab, gateway);
+    install(&lab, gateway, first);
     Some(Box::new(lab))
 }
 
@@ -71,11 +74,14 @@ fn cluster(gateway: &'static Gateway) -> Option<Box<dyn ClusterProvider>> {
 #[test]
 fn what_is_declared_is_what_requests_show() {
     let gateway = gateways::find("envoy-gateway").expect("a gateway of the lab");
-    let Some(cluster) = cluster(gateway) else { return };
     let only = set("GATEWAY_MODULES_LAB_ONLY");
+    let shard: Option<Shard> = set("GATEWAY_MODULES_LAB_SHARD").map(|text| text.parse().expect("a part, such as 1/2"));
+    let Some(cluster) = cluster(gateway, shard.is_none_or(|shard| shard.has(0))) else { return };
+    let options =
+        Options::default().with_only(only.as_deref()).with_shard(shard).with_progress(&|line| println!("{line}"));
     let asked = lab::run_in(&*cluster, || async {
         let client = lab::client(cluster.kubeconfig()?).await?;
-        Box::pin(ask(client, gateway, only.as_deref())).await
+        Box::pin(ask(client, gateway, &options)).await
     });
     let report = asked.and_then(|report| report).unwrap_or_else(|error| panic!("{error}"));
     println!("{report}");
@@ -87,13 +93,12 @@ fn what_is_declared_is_what_requests_show() {
 }
 
 /// The suite, then the cases of this module.
-async fn ask(client: Client, gateway: &'static Gateway, only: Option<&str>) -> Result<BehaviourReport, Error> {
-    let options = Options::default().with_only(only).with_progress(&|line| println!("{line}"));
+async fn ask(client: Client, gateway: &'static Gateway, options: &Options<'_>) -> Result<BehaviourReport, Error> {
     let module = Arc::new(EnvoyGatewayAdapter::new());
-    let mut report = Box::pin(behaviour::run(client.clone(), module, gateway, &options)).await?;
+    let mut report = Box::pin(behaviour::run(client.clone(), module, gateway, options)).await?;
     backends::install(&client).await?;
     let mut scene = Scene::new(client, gateway).await.map_err(Error::Lab)?;
-    let own = Box::pin(cases::run(&mut scene, only.unwrap_or_default())).await.map_err(Error::Lab)?;
+    let own = Box::pin(cases::run(&mut scene, options)).await.map_err(Error::Lab)?;
     report.lines.extend(own);
     Ok(report)
 }
