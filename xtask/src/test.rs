@@ -5,7 +5,7 @@ mod suites;
 use std::{thread, time::Instant};
 
 use clap::{Args, ValueEnum};
-use gateway_modules_testkit::binaries;
+use gateway_modules_testkit::{binaries, go};
 
 use crate::{error::Error, test_programs};
 
@@ -49,26 +49,32 @@ const LINTS: &[&str] = &[
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let wanted = |step: &Step| arguments.only.is_empty() || arguments.only.contains(step);
-    // Beside the lints: Go's compiler and Rust's leave processors idle at different times. A suite that does without says so itself.
-    let mut control_plane = wanted(&Step::Tests).then(|| {
-        thread::spawn(|| {
-            if let Err(error) = binaries::find() {
-                tell(&format!("there will be no control plane: {error}"));
-            }
-        })
-    });
+    let mut building = wanted(&Step::Tests).then(|| thread::spawn(build_from_go));
     for step in STEPS.into_iter().filter(wanted) {
         tell(&format!("== {step:?}"));
         let start = Instant::now();
         match step {
             Step::Format => cargo(&["fmt", "--all", "--check"], &[])?,
             Step::Lints => cargo(LINTS, &[])?,
-            Step::Tests => suites::run(arguments.jobs, control_plane.take())?,
+            Step::Tests => suites::run(arguments.jobs, building.take())?,
             Step::Docs => cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?,
         }
         tell(&format!("== {step:?}: passed in {} s", start.elapsed().as_secs()));
     }
     Ok(())
+}
+
+/// The programs from Go sources that suites run, beside the lints and the build of the tests: the compilers leave processors idle at
+/// different times. A suite that does without one says so itself.
+fn build_from_go() {
+    if let Err(error) = binaries::find() {
+        tell(&format!("there will be no control plane: {error}"));
+    }
+    for program in [go::helm, go::registry] {
+        if let Err(error) = program() {
+            tell(&format!("there will be no installation by charts: {error}"));
+        }
+    }
 }
 
 fn cargo(words: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {

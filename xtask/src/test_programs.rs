@@ -12,7 +12,7 @@ use crate::error::Error;
 /// A test program.
 pub(crate) struct TestProgram {
     /// The package that it tests.
-    pub(crate) package: String,
+    package: String,
     /// `--lib`, `--bin NAME` or `--test NAME`.
     target: String,
     executable: PathBuf,
@@ -24,6 +24,11 @@ impl TestProgram {
     /// What runs it alone.
     pub(crate) fn told(&self) -> String {
         format!("cargo test -p {} {}", self.package, self.target)
+    }
+
+    /// Whether it is the suite of this name, in whichever package.
+    pub(crate) fn is_suite(&self, name: &str) -> bool {
+        self.target.strip_prefix("--test ") == Some(name)
     }
 
     /// To run it as cargo would.

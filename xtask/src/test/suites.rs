@@ -15,16 +15,17 @@ use crate::{
     test_programs::{self, TestProgram},
 };
 
-/// The package whose suites take longest: they begin first, so that none of them is left alone at the end.
-const LONGEST: &str = "gwm";
+/// The longest ones begin first, those that compute beside those that wait, so that none is left alone at the end.
+const LONGEST: [&str; 9] =
+    ["contract", "killed_leader", "metamorphic", "managed", "installation", "faults", "tutorial", "accepted", "faulty"];
 
-/// Builds and runs all of them, when the control plane is there, and the examples in the documentation, and names all that fail.
-pub(super) fn run(jobs: Option<usize>, control_plane: Option<JoinHandle<()>>) -> Result<(), Error> {
+/// Builds and runs all of them, when what is built meanwhile is there, and the examples in the documentation, and names all that fail.
+pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Result<(), Error> {
     tell("cargo test --workspace --no-run");
     let mut all = test_programs::build(&["--workspace"])?;
-    all.sort_by_key(|program| program.package != LONGEST);
+    all.sort_by_key(|program| LONGEST.iter().position(|name| program.is_suite(name)).unwrap_or(LONGEST.len()));
     let count = all.len();
-    if let Some(building) = control_plane {
+    if let Some(building) = building {
         let _ = building.join();
     }
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
