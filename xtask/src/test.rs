@@ -5,7 +5,7 @@ mod suites;
 use std::{thread, time::Instant};
 
 use clap::{Args, ValueEnum};
-use gateway_modules_testkit::{binaries, go};
+use gateway_modules_testkit::{binaries, go, schemas_or_explain};
 
 use crate::{error::Error, test_programs};
 
@@ -70,10 +70,14 @@ fn build_from_go() {
     if let Err(error) = binaries::find() {
         tell(&format!("there will be no control plane: {error}"));
     }
-    for program in [go::helm, go::registry] {
-        if let Err(error) = program() {
-            tell(&format!("there will be no installation by charts: {error}"));
-        }
+    if let Err(error) = go::helm() {
+        tell(&format!("there will be no Helm: {error}"));
+    }
+    // Only suites that have definitions get as far as a registry.
+    if matches!(schemas_or_explain(), Ok(Some(_)))
+        && let Err(error) = go::registry()
+    {
+        tell(&format!("there will be no registry of charts: {error}"));
     }
 }
 
