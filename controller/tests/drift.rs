@@ -11,7 +11,9 @@ use gateway_modules_testkit::{StandIn, StandInOptions};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use self::lab::{COMPONENT, DATA_PLANE, Lab, ROUTE, Running, component, condition, options, plane, service};
+use self::lab::{
+    COMPONENT, DATA_PLANE, Lab, ROUTE, Running, component, condition, options, plane, service, written_by_us,
+};
 
 const TRAFFIC_POLICY: (&str, &str) = ("gateway.kgateway.dev/v1alpha1", "TrafficPolicy");
 
@@ -82,10 +84,7 @@ async fn a_change_by_hand_is_repaired_reported_or_ignored_as_the_plane_says() {
     wait_for_hosts(&lab, &route, "catalog.example.com").await;
     lab.wait_for_condition(DATA_PLANE, "main", "Ready", "True").await;
     // It stays told, and is no reason for another write.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let before = lab.control_plane.audit_log().await.unwrap().len();
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!(lab.writes_since(before).await.is_empty());
+    lab.comes_to_rest(Duration::from_secs(4), written_by_us).await;
     wait_for_drifted(&lab, "False", "Repaired", &["deleted"]).await;
 
     // Reported and left.

@@ -19,7 +19,11 @@ use crate::{
 const LONGEST: [&str; 9] =
     ["contract", "killed_leader", "metamorphic", "managed", "installation", "faults", "tutorial", "accepted", "faulty"];
 
+/// So many may be asked again alone; when more have failed, it is not the machine.
+const FAILED_BESIDE_OTHERS: usize = 4;
+
 /// Builds and runs all of them, when what is built meanwhile is there, and the examples in the documentation, and names all that fail.
+/// A stranger's machine has pauses that no limit foresees: what fails beside others fails when it does so alone as well, and both are shown.
 pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Result<(), Error> {
     tell("cargo test --workspace --no-run");
     let mut all = test_programs::build(&["--workspace"])?;
@@ -38,15 +42,23 @@ pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Resu
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(program) = next else { return };
                     if !passes(&program) {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(program.told());
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(program);
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if !failed.is_empty() {
-        return Err(Error::Message(format!("{} of {count} failed; alone: {}", failed.len(), failed.join("; "))));
+    let again = failed.len() <= FAILED_BESIDE_OTHERS;
+    let mut still = Vec::new();
+    for program in &failed {
+        tell(&format!("!!! FAILED ONCE, see above: {} !!!", program.told()));
+        if !(again && passes(program)) {
+            still.push(program.told());
+        }
+    }
+    if !still.is_empty() {
+        return Err(Error::Message(format!("{} of {count} failed; alone: {}", still.len(), still.join("; "))));
     }
     cargo(&["test", "--workspace", "--doc"], &[])
 }
