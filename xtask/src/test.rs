@@ -16,7 +16,8 @@ pub(crate) struct Arguments {
     /// Only this step. May be repeated.
     #[arg(long, value_enum)]
     only: Vec<Step>,
-    /// Test programs at a time; as many as there are processors when it is left out. Most wait for a control plane most of the time.
+    /// Test programs at a time; as many as there are processors when it is left out. Most wait for a control plane most of the time, and
+    /// from two on, one of those that only compute runs beside them, on what they leave of the processors.
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<usize>,
 }

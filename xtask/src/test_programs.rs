@@ -33,7 +33,20 @@ impl TestProgram {
 
     /// To run it as cargo would.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.executable);
+        self.place(Command::new(&self.executable))
+    }
+
+    /// As [`command`](Self::command), on what other programs leave of the processors, where the system has that.
+    pub(crate) fn yielding(&self) -> Command {
+        if !cfg!(unix) {
+            return self.command();
+        }
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(&self.executable);
+        self.place(command)
+    }
+
+    fn place(&self, mut command: Command) -> Command {
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command
     }

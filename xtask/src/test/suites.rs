@@ -1,5 +1,6 @@
 //! All test programs of the workspace, several at a time: cargo runs them one after the other, and most of the long ones wait
-//! for a control plane. What a program prints is shown when it has ended, so that nothing is mixed.
+//! for a control plane. Those that only compute run beside them, on what the others leave of the processors. What a program prints is
+//! shown when it has ended, so that nothing is mixed.
 
 use std::{
     collections::VecDeque,
@@ -15,9 +16,15 @@ use crate::{
     test_programs::{self, TestProgram},
 };
 
-/// The longest ones begin first, those that compute beside those that wait, so that none is left alone at the end.
-const LONGEST: [&str; 9] =
-    ["contract", "killed_leader", "metamorphic", "managed", "installation", "faults", "tutorial", "accepted", "faulty"];
+/// Those that wait for a control plane, the longest ones, which begin first so that none is left alone at the end.
+const LONGEST: [&str; 6] = ["managed", "killed_leader", "installation", "faults", "control_plane", "accepted"];
+
+/// Those that compute, without a limit of time, the longest first.
+const COMPUTE: [&str; 7] = ["contract", "tutorial", "metamorphic", "hostile", "faulty", "yardstick", "properties"];
+
+fn computes(program: &TestProgram) -> bool {
+    COMPUTE.iter().any(|name| program.is_suite(name))
+}
 
 /// So many may be asked again alone; when more have failed, it is not the machine.
 const FAILED_BESIDE_OTHERS: usize = 4;
@@ -26,26 +33,30 @@ const FAILED_BESIDE_OTHERS: usize = 4;
 /// A stranger's machine has pauses that no limit foresees: what fails beside others fails when it does so alone as well, and both are shown.
 pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Result<(), Error> {
     tell("cargo test --workspace --no-run");
-    let mut all = test_programs::build(&["--workspace"])?;
-    all.sort_by_key(|program| LONGEST.iter().position(|name| program.is_suite(name)).unwrap_or(LONGEST.len()));
+    let all = test_programs::build(&["--workspace"])?;
     let count = all.len();
+    let (mut compute, mut wait): (Vec<_>, Vec<_>) = all.into_iter().partition(computes);
+    compute.sort_by_key(|program| COMPUTE.iter().position(|name| program.is_suite(name)));
+    wait.sort_by_key(|program| LONGEST.iter().position(|name| program.is_suite(name)).unwrap_or(LONGEST.len()));
     if let Some(building) = building {
         let _ = building.join();
     }
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let waiting = Mutex::new(VecDeque::from(all));
+    let (compute, wait) = (Queue::new(compute), Queue::new(wait));
     let failed = Mutex::new(Vec::new());
+    let work = |first: &Queue, then: &Queue| {
+        while let Some(program) = first.next().or_else(|| then.next()) {
+            if !passes(&program) {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(program);
+            }
+        }
+    };
     thread::scope(|scope| {
         for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some(program) = next else { return };
-                    if !passes(&program) {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(program);
-                    }
-                }
-            });
+            scope.spawn(|| work(&wait, &compute));
+        }
+        if jobs > 1 {
+            scope.spawn(|| work(&compute, &Queue::default()));
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -63,9 +74,24 @@ pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Resu
     cargo(&["test", "--workspace", "--doc"], &[])
 }
 
+/// Programs that have not begun.
+#[derive(Default)]
+struct Queue(Mutex<VecDeque<TestProgram>>);
+
+impl Queue {
+    fn new(programs: Vec<TestProgram>) -> Self {
+        Self(Mutex::new(programs.into()))
+    }
+
+    fn next(&self) -> Option<TestProgram> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
 fn passes(program: &TestProgram) -> bool {
     let start = Instant::now();
-    let (passed, said) = match program.command().stdin(Stdio::null()).output() {
+    let mut command = if computes(program) { program.yielding() } else { program.command() };
+    let (passed, said) = match command.stdin(Stdio::null()).output() {
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();
             (output.status.success(), String::from_utf8_lossy(&said).into_owned())
