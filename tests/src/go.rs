@@ -20,8 +20,11 @@ const HELM: [(&str, &str); 2] =
     [("go.mod", include_str!("../helm/go.mod")), ("go.sum", include_str!("../helm/go.sum"))];
 
 const REGISTRY_VERSION: &str = "3.1.2";
-const REGISTRY: [(&str, &str); 2] =
-    [("go.mod", include_str!("../registry/go.mod")), ("go.sum", include_str!("../registry/go.sum"))];
+const REGISTRY: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../registry/go.mod")),
+    ("go.sum", include_str!("../registry/go.sum")),
+    ("main.go", include_str!("../registry/main.go")),
+];
 
 /// The version of Flux's helm-controller.
 const FLUX_VERSION: &str = "1.6.5";
@@ -61,12 +64,12 @@ pub fn helm() -> Result<PathBuf, Error> {
     tool("helm", HELM_VERSION, BUILD, "helm.sh/helm/v4/cmd/helm", &HELM)
 }
 
-/// The registry of the distribution project, for charts: from the cache, else built (two minutes on two cores, once).
+/// The registry of the distribution project, for charts: from the cache, else built (a minute on two cores, once).
 ///
 /// # Errors
 /// As [`helm`].
 pub fn registry() -> Result<PathBuf, Error> {
-    tool("registry", REGISTRY_VERSION, BUILD, "github.com/distribution/distribution/v3/cmd/registry", &REGISTRY)
+    tool("registry", REGISTRY_VERSION, BUILD, ".", &REGISTRY)
 }
 
 /// The definition of Flux's HelmRelease as YAML, generated from its Go types: the module that holds the file is not to be had

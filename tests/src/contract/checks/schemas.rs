@@ -1,15 +1,33 @@
 //! Every emitted object is valid under the real CRDs.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use gateway_modules_core::{
     channel::Channel,
     object::Object,
-    validate::{self, NotChecked, Schemas, Verdict},
+    validate::{self, NotChecked, SchemaError, Schemas, Verdict},
 };
 
 use super::{super::CheckReport, Subject, security};
 use crate::samples;
+
+/// Folders that were read: it takes seconds, and a test runs the suite for one module after the other.
+static READ: Mutex<BTreeMap<(PathBuf, &'static str), Arc<Schemas>>> = Mutex::new(BTreeMap::new());
+
+fn read(folder: &Path, channel: Channel) -> Result<Arc<Schemas>, SchemaError> {
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (folder.to_owned(), channel.as_str());
+    if let Some(schemas) = read.get(&key) {
+        return Ok(schemas.clone());
+    }
+    let schemas = Arc::new(Schemas::load_folder(folder, channel)?);
+    read.insert(key, schemas.clone());
+    Ok(schemas)
+}
 
 pub(super) fn valid(subject: &Subject<'_>, check: &mut CheckReport) {
     let Some(folder) = &subject.options.schemas else {
@@ -18,7 +36,7 @@ pub(super) fn valid(subject: &Subject<'_>, check: &mut CheckReport) {
     };
     let mut schemas = BTreeMap::new();
     for channel in [Channel::Standard, Channel::Experimental] {
-        match Schemas::load_folder(folder, channel) {
+        match read(folder, channel) {
             Ok(loaded) => {
                 schemas.insert(channel.to_string(), loaded);
             }
