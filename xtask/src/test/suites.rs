@@ -102,3 +102,21 @@ fn passes(program: &TestProgram) -> bool {
     tell(&format!("-- {}: {word} in {:.1} s\n{}", program.told(), start.elapsed().as_secs_f32(), said.trim_end()));
     passed
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn suites_that_are_named_here_are_there() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for name in LONGEST.iter().chain(&COMPUTE) {
+            let file = format!("tests/{name}.rs");
+            let there =
+                ["tests", "controller", "modules/cli"].map(|package| workspace.join(package).join(&file).is_file());
+            assert!(there.contains(&true), "{name} is no suite");
+        }
+    }
+}
