@@ -10,9 +10,7 @@ use gateway_modules_testkit::{StandIn, StandInOptions, crds, schemas_or_explain}
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
-use self::lab::{
-    COMPONENT, DATA_PLANE, Lab, Running, by_watches_only, component, condition, plane, service, written_by_us,
-};
+use self::lab::{COMPONENT, DATA_PLANE, Lab, Running, by_watches_only, component, condition, plane, service};
 
 const CRD: (&str, &str) = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
 const CLASS: (&str, &str) = ("gateway.networking.k8s.io/v1", "GatewayClass");
@@ -68,7 +66,7 @@ async fn a_crd_is_seen_when_it_comes_and_goes_and_a_class_that_flaps_makes_no_wr
     lab.wait_for_condition(DATA_PLANE, "main", "Ready", "True").await;
 
     // A class that flaps: told, and no object is written.
-    lab.comes_to_rest(Duration::from_secs(3), written_by_us).await;
+    lab.comes_to_rest().await;
     stand_in.pause().await;
     let before = lab.control_plane.audit_log().await.unwrap().len();
     let classes = lab.api(CLASS, None).await;

@@ -10,7 +10,7 @@ use gateway_modules_testkit::{StandIn, StandInOptions, crds, create_namespace, s
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use self::lab::{COMPONENT, DATA_PLANE, Lab, Running, component, condition, options, service, written_by_us};
+use self::lab::{COMPONENT, DATA_PLANE, Lab, Running, component, condition, options, service};
 
 const GATEWAY: (&str, &str) = ("gateway.networking.k8s.io/v1", "Gateway");
 const CLASS: (&str, &str) = ("gateway.networking.k8s.io/v1", "GatewayClass");
@@ -71,7 +71,7 @@ async fn a_gateway_that_is_installed_becomes_the_target_and_stays_it() {
     assert!(recorded, "the choice is recorded with its reason and time: {:#?}", records.items);
 
     // A second one, and the default at that: no write.
-    lab.comes_to_rest(Duration::from_secs(3), written_by_us).await;
+    lab.comes_to_rest().await;
     let before = lab.control_plane.audit_log().await.unwrap().len();
     let routes = lab.routes().await;
     let started = Instant::now();

@@ -203,36 +203,24 @@ impl Lab {
         routes.items.into_iter().map(|route| (route.metadata.name.unwrap(), route.data["spec"].clone())).collect()
     }
 
-    /// Waits until nothing that counts has been asked of the API server for so long: on a busy machine the last passes over a change
-    /// come late, and what never comes to rest fails here.
-    pub(crate) async fn comes_to_rest(&self, long: Duration, counts: fn(&AuditEntry) -> bool) {
-        let start = std::time::Instant::now();
-        let mut seen = self.control_plane.audit_log().await.unwrap().len();
-        loop {
-            tokio::time::sleep(long).await;
-            let log = self.control_plane.audit_log().await.unwrap();
-            let again: Vec<String> = log.iter().skip(seen).filter(|entry| counts(entry)).map(told).collect();
-            if again.is_empty() {
-                return println!("at rest: {} ms", start.elapsed().as_millis());
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "it does not come to rest: {again:#?}");
-            seen = log.len();
-        }
+    /// Waits until three seconds have passed without a write: on a busy machine the last passes over a change come late.
+    pub(crate) async fn comes_to_rest(&self) {
+        self.wait("rest", async || {
+            let before = self.control_plane.audit_log().await.unwrap().len();
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let writes = self.writes_since(before).await;
+            if writes.is_empty() { Ok(()) } else { Err(format!("{writes:#?}")) }
+        })
+        .await;
     }
 
     pub(crate) async fn writes_since(&self, start: usize) -> Vec<AuditEntry> {
         let log = self.control_plane.audit_log().await.unwrap();
-        log.into_iter().skip(start).filter(written_by_us).collect()
+        let ours = |entry: &AuditEntry| {
+            entry.is_write() && entry.query.get("fieldManager").is_some_and(|name| name.starts_with("gateway-modules"))
+        };
+        log.into_iter().skip(start).filter(ours).collect()
     }
-}
-
-/// What the controller has written, but for Events, whose field manager is not told.
-pub(crate) fn written_by_us(entry: &AuditEntry) -> bool {
-    entry.is_write() && entry.query.get("fieldManager").is_some_and(|name| name.starts_with("gateway-modules"))
-}
-
-fn told(entry: &AuditEntry) -> String {
-    format!("{} {} {} {}", entry.verb, entry.resource, entry.subresource, entry.name)
 }
 
 /// The documents of `deploy/rbac.yaml`; the records of these tests are elsewhere.

@@ -44,8 +44,8 @@ pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Resu
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (compute, wait) = (Queue::new(compute), Queue::new(wait));
     let failed = Mutex::new(Vec::new());
-    let work = |first: &Queue, then: &Queue| {
-        while let Some(program) = first.next().or_else(|| then.next()) {
+    let work = |queues: &[&Queue]| {
+        while let Some(program) = queues.iter().find_map(|queue| queue.next()) {
             if !passes(&program) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(program);
             }
@@ -53,10 +53,10 @@ pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Resu
     };
     thread::scope(|scope| {
         for _ in 0..jobs {
-            scope.spawn(|| work(&wait, &compute));
+            scope.spawn(|| work(&[&wait, &compute]));
         }
         if jobs > 1 {
-            scope.spawn(|| work(&compute, &Queue::default()));
+            scope.spawn(|| work(&[&compute]));
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +75,6 @@ pub(super) fn run(jobs: Option<usize>, building: Option<JoinHandle<()>>) -> Resu
 }
 
 /// Programs that have not begun.
-#[derive(Default)]
 struct Queue(Mutex<VecDeque<TestProgram>>);
 
 impl Queue {
