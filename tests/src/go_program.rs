@@ -17,6 +17,9 @@ use crate::{
 /// A program is made by this; one of tests by `go test -c`.
 pub(crate) const BUILD: &[&str] = &["build"];
 
+/// Flags of a build. The linker leaves out what debuggers read, so that the compiler need not write it either: a tenth of the time.
+pub(crate) const LEAN: [&str; 2] = ["-trimpath", "-gcflags=all=-dwarf=false"];
+
 /// What is built, and how.
 pub(crate) struct GoProgram<'a> {
     /// Folder in the cache.
@@ -87,7 +90,8 @@ impl GoProgram<'_> {
         let start = Instant::now();
         let mut go = Command::new("go");
         go.args(self.how)
-            .args(["-mod=readonly", "-trimpath", "-ldflags", self.link_flags, "-o"])
+            .args(LEAN)
+            .args(["-mod=readonly", "-ldflags", self.link_flags, "-o"])
             .arg(&unfinished)
             .arg(self.package)
             .current_dir(&sources)

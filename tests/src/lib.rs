@@ -22,6 +22,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod behaviour;
+mod cargo;
 pub mod conformance;
 pub mod contract;
 mod control_plane;
@@ -34,6 +35,7 @@ pub mod lab;
 pub mod samples;
 pub mod tables;
 
+pub use cargo::cargo;
 pub use control_plane::audit::{self, AuditEntry};
 pub use control_plane::binaries::{self, Binaries, Program};
 pub use control_plane::crds::{self, Channel};

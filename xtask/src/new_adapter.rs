@@ -1,6 +1,6 @@
 //! `cargo xtask new-adapter NAME`: an adapter in this work tree, from the templates of `gwm new-adapter`.
 
-use std::{fs, path::Path, process::Command as Process};
+use std::{fs, path::Path};
 
 use clap::Args;
 
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
 }
 
 fn cargo<'a>(root: &Path, words: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
-    let mut cargo = Process::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = gateway_modules_testkit::cargo();
     let status = cargo.current_dir(root).args(words).status();
     let status = status.map_err(|error| Error::Message(format!("cargo could not be started: {error}")))?;
     if status.success() { Ok(()) } else { Err(Error::Message(format!("{cargo:?} failed ({status})"))) }

@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command as Process};
 
 use clap::Args;
+use gateway_modules_testkit::cargo;
 
 use crate::error::Error;
 
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
 #[expect(clippy::print_stderr, reason = "progress goes to the terminal")]
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    if output(Process::new("cargo").args(["semver-checks", "--version"])).is_none_or(|out| out.is_empty()) {
+    if output(cargo().args(["semver-checks", "--version"])).is_none_or(|out| out.is_empty()) {
         let install = "cargo install --locked cargo-semver-checks";
         return Err(Error::Message(format!("cargo-semver-checks is not installed: {install}")));
     }
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     eprintln!("{CRATE} against {baseline}");
     // The release type is given because the version is that of the baseline until a release raises it. The contract is what
     // the default features have; `cluster` is for applications.
-    let status = Process::new("cargo")
+    let status = cargo()
         .current_dir(&root)
         .args(["semver-checks", "check-release", "--package", CRATE, "--baseline-rev", &baseline])
         .args(["--release-type", "minor", "--only-explicit-features"])

@@ -5,9 +5,9 @@ mod suites;
 use std::{thread, time::Instant};
 
 use clap::{Args, ValueEnum};
-use gateway_modules_testkit::{binaries, go, schemas_or_explain};
+use gateway_modules_testkit::{binaries, cargo as cargo_command, go, schemas_or_explain};
 
-use crate::{error::Error, test_programs};
+use crate::error::Error;
 
 /// All checks and tests. The suites on a real control plane build it once (Go), and find it in the cache from then on.
 #[derive(Args)]
@@ -85,7 +85,7 @@ fn build_from_go() {
 fn cargo(words: &[&str], environment: &[(&str, &str)]) -> Result<(), Error> {
     let words_told = words.join(" ");
     tell(&format!("cargo {words_told}"));
-    let status = test_programs::cargo().args(words).envs(environment.iter().copied()).status();
+    let status = cargo_command().args(words).envs(environment.iter().copied()).status();
     let status = status.map_err(|error| Error::Message(format!("cargo {words_told} could not be started: {error}")))?;
     if status.success() { Ok(()) } else { Err(Error::Message(format!("failed ({status}): `cargo {words_told}`"))) }
 }

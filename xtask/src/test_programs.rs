@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use gateway_modules_testkit::cargo;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -50,11 +51,6 @@ impl TestProgram {
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command
     }
-}
-
-/// The cargo that runs this.
-pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Builds the programs that `cargo test` would run with these words.

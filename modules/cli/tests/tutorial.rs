@@ -35,7 +35,7 @@ fn run(command: &str, folder: &Path) -> Output {
 fn cargo(adapter: &Path) -> Command {
     let root = root();
     fs::copy(root.join("Cargo.lock"), adapter.join("Cargo.lock")).expect("the lock file");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = gateway_modules_testkit::cargo();
     cargo.env("CARGO_NET_OFFLINE", "true").env("CARGO_TARGET_DIR", root.join("target"));
     // CI says another.
     if std::env::var_os("CARGO_PROFILE_DEV_DEBUG").is_none() {

@@ -13,8 +13,10 @@ use std::{
 use super::image::Image;
 use crate::{
     Error,
+    cargo::cargo,
     control_plane::binaries::{self, last_lines},
     go,
+    go_program::LEAN,
 };
 
 const COREDNS_VERSION: &str = "1.12.1";
@@ -123,7 +125,7 @@ pub(super) fn coredns() -> Result<PathBuf, Error> {
 fn backends(workspace: &Path) -> Result<PathBuf, Error> {
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let folder = workspace.join("target/static");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = cargo();
     command
         .current_dir(workspace)
         .args(["build", "--quiet", "--package", "gateway-modules-backends", "--target", &target, "--target-dir"])
@@ -171,7 +173,9 @@ pub(super) fn go_program(package: &str, version: &str, program: &str) -> Result<
         let start = Instant::now();
         let mut command = Command::new("go");
         command
-            .args(["install", "-trimpath", "-ldflags", "-s -w"])
+            .arg("install")
+            .args(LEAN)
+            .args(["-ldflags", "-s -w"])
             .arg(format!("{package}@{version}"))
             .env("GOBIN", &folder)
             .env("CGO_ENABLED", "0")
